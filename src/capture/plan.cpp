@@ -1,0 +1,424 @@
+// Plans: found by table and trigger function, compiled from the row of `triggers` and the table's
+// columns, dropped by invalidation messages of the table and of the prefix. PG world.
+
+#include <algorithm>
+
+#include "capture/plan.hpp"
+
+namespace carbonite
+{
+namespace
+{
+
+struct TablePlans
+{
+	Oid relid;			// hash key
+	PlanEntry *first;
+};
+
+HTAB *tables;
+uint64 messages;
+
+// A row of `triggers`, copied out of the table.
+struct Configuration
+{
+	bool found;
+	bool by_oid;
+	CaptureMode mode;
+	bool store_changed_from;
+	bool exact_comparison;
+	bool mask_primary_key;
+	ArrayType *primary_key_columns;
+	ArrayType *excluded_columns;
+	ArrayType *filtered_columns;
+	const char *table_prefix;
+	const char *table_name;
+};
+
+ArrayType *
+config_array(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	bool isnull = true;
+	int attnum = SPI_fnumber(desc, name);
+	Datum datum = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+
+	if (isnull)
+		return construct_empty_array(VARCHAROID);
+	if (SPI_gettypeid(desc, attnum) != VARCHARARRAYOID && SPI_gettypeid(desc, attnum) != TEXTARRAYOID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column triggers.%s of a carbonite prefix has type %s", name,
+							   format_type_be(SPI_gettypeid(desc, attnum))),
+						errdetail("It must be character varying[].")));
+	return DatumGetArrayTypePCopy(datum);
+}
+
+bool
+config_flag(HeapTuple tuple, TupleDesc desc, const char *name, bool otherwise)
+{
+	bool isnull = true;
+	int attnum = SPI_fnumber(desc, name);
+	Datum datum = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+
+	return isnull ? otherwise : DatumGetBool(datum);
+}
+
+const char *
+config_text(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	int attnum = SPI_fnumber(desc, name);
+
+	return attnum > 0 ? SPI_getvalue(tuple, desc, attnum) : nullptr;
+}
+
+bool
+equal_text(const char *a, const char *b)
+{
+	return a != nullptr && strcmp(a, b) == 0;
+}
+
+void
+read_configuration(Configuration *config, HeapTuple tuple, TupleDesc desc)
+{
+	config->found = true;
+	config->mode = equal_text(config_text(tuple, desc, "mode"), "ignore") ? CaptureMode::ignore
+																		  : CaptureMode::capture;
+	config->store_changed_from = config_flag(tuple, desc, "store_changed_from", false);
+	config->exact_comparison = config_flag(tuple, desc, "exact_comparison", false);
+	config->mask_primary_key = config_flag(tuple, desc, "mask_primary_key", true);
+	config->primary_key_columns = config_array(tuple, desc, "primary_key_columns");
+	config->excluded_columns = config_array(tuple, desc, "excluded_columns");
+	config->filtered_columns = config_array(tuple, desc, "filtered_columns");
+}
+
+// How well a row of `triggers` fits a table: its OID decides, so that a renamed table keeps its
+// row; a name counts where the row has no OID, or that of a table that is gone.
+int
+match(HeapTuple tuple, TupleDesc desc, Oid relid, const char *schema, const char *name)
+{
+	int attnum = SPI_fnumber(desc, "table_oid");
+	bool isnull = true;
+	Datum oid = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+
+	if (!isnull && DatumGetObjectId(oid) == relid)
+		return 2;
+	if (!isnull && SearchSysCacheExists1(RELOID, oid))
+		return 0;
+	return equal_text(config_text(tuple, desc, "table_prefix"), schema) &&
+				   equal_text(config_text(tuple, desc, "table_name"), name)
+			   ? 1
+			   : 0;
+}
+
+// Finds the configuration that stands for a table itself.
+void
+find_own_configuration(Configuration *config, Oid triggers, Oid relid)
+{
+	Relation rel = table_open(triggers, AccessShareLock);
+	const char *schema = get_namespace_name(get_rel_namespace(relid));
+	const char *name = get_rel_name(relid);
+	int best = 0;
+	Snapshot snapshot = register_latest_snapshot();
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, nullptr);
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		int fit = match(tuple, RelationGetDescr(rel), relid, schema, name);
+
+		if (fit <= best)
+			continue;
+		best = fit;
+		read_configuration(config, tuple, RelationGetDescr(rel));
+		config->table_prefix = schema;
+		config->table_name = name;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+}
+
+// Finds the configuration of a table: its own, or else that of the nearest partitioned ancestor.
+void
+find_configuration(Configuration *config, Oid triggers, Relation rel)
+{
+	List *ancestors;
+	ListCell *cell;
+
+	find_own_configuration(config, triggers, RelationGetRelid(rel));
+	if (config->found || !rel->rd_rel->relispartition)
+		return;
+	ancestors = get_partition_ancestors(RelationGetRelid(rel));
+	foreach (cell, ancestors)
+	{
+		find_own_configuration(config, triggers, lfirst_oid(cell));
+		if (config->found)
+			break;
+	}
+}
+
+bool
+array_contains(ArrayType *array, const char *name)
+{
+	Datum *elements;
+	bool *nulls;
+	int count;
+	size_t length = strlen(name);
+
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls,
+					  &count);
+	for (int i = 0; i < count; i++)
+		if (!nulls[i] && VARSIZE_ANY_EXHDR(DatumGetPointer(elements[i])) == length &&
+			memcmp(VARDATA_ANY(DatumGetPointer(elements[i])), name, length) == 0)
+			return true;
+	return false;
+}
+
+// The order of keys in a jsonb object: by length, then by bytes.
+bool
+key_precedes(const Column &a, const Column &b)
+{
+	if (a.key_length != b.key_length)
+		return a.key_length < b.key_length;
+	return memcmp(a.key, b.key, a.key_length) < 0;
+}
+
+void
+compile_columns(Plan *plan, const Configuration *config, TupleDesc desc)
+{
+	char *key;
+
+	plan->columns = (Column *) palloc0(sizeof(Column) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Column *column = &plan->columns[plan->ncolumns];
+
+		if (att->attisdropped || array_contains(config->excluded_columns, NameStr(att->attname)))
+			continue;
+		column->attnum = att->attnum;
+		column->by_value = att->attbyval;
+		column->length = att->attlen;
+		column->masked = array_contains(config->filtered_columns, NameStr(att->attname));
+		json_converter_compile(&column->converter, att->atttypid);
+		column->name = CStringGetTextDatum(NameStr(att->attname));
+		column->key = VARDATA(DatumGetPointer(column->name));
+		column->key_length = (uint32) strlen(NameStr(att->attname));
+		plan->keys_length += column->key_length;
+		plan->ncolumns++;
+	}
+	std::sort(plan->columns, plan->columns + plan->ncolumns, key_precedes);
+	plan->keys = key = (char *) palloc(plan->keys_length + 1);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		memcpy(key, plan->columns[i].key, plan->columns[i].key_length);
+		key += plan->columns[i].key_length;
+	}
+}
+
+// The live attribute with a name, or null.
+Form_pg_attribute
+find_attribute(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att;
+	}
+	return nullptr;
+}
+
+void
+compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
+{
+	Datum *names;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(config->primary_key_columns, ARR_ELEMTYPE(config->primary_key_columns), -1,
+					  false, TYPALIGN_INT, &names, &nulls, &count);
+	if (count > INDEX_MAX_KEYS)
+		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
+						errmsg("cannot use more than %d primary key columns", INDEX_MAX_KEYS)));
+	plan->has_key = count > 0;
+	plan->key_columns = (KeyColumn *) palloc0(sizeof(KeyColumn) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		const char *name = nulls[i] ? "NULL" : TextDatumGetCString(names[i]);
+		Form_pg_attribute att = nulls[i] ? nullptr : find_attribute(desc, name);
+		KeyColumn *column = &plan->key_columns[plan->nkeys];
+
+		if (att == nullptr)
+		{
+			plan->missing_key = name;
+			return;
+		}
+		key_column_compile(column, att->attnum, att->atttypid);
+		column->masked =
+			config->mask_primary_key && array_contains(config->filtered_columns, name);
+		plan->nkeys++;
+	}
+}
+
+// Compiles a plan in the current memory context.
+Plan *
+compile(const Prefix *prefix, Relation rel)
+{
+	Plan *plan = (Plan *) palloc0(sizeof(Plan));
+	Configuration config = {};
+
+	if (is_prefix(RelationGetNamespace(rel)))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot capture changes of table %s.%s, which belongs to a carbonite prefix",
+							   get_namespace_name(RelationGetNamespace(rel)),
+							   RelationGetRelationName(rel))));
+	find_configuration(&config, prefix->triggers, rel);
+	plan->configured = config.found;
+	if (!config.found)
+		return plan;
+	plan->mode = config.mode;
+	plan->store_changed_from = config.store_changed_from;
+	plan->exact_comparison = config.exact_comparison;
+	plan->table_prefix = CStringGetTextDatum(config.table_prefix);
+	plan->table_name = CStringGetTextDatum(config.table_name);
+	plan->no_names = PointerGetDatum(construct_empty_array(VARCHAROID));
+	compile_columns(plan, &config, RelationGetDescr(rel));
+	compile_key(plan, &config, RelationGetDescr(rel));
+	return plan;
+}
+
+void
+invalidate_all(void)
+{
+	HASH_SEQ_STATUS status;
+	TablePlans *table;
+
+	hash_seq_init(&status, tables);
+	while ((table = (TablePlans *) hash_seq_search(&status)) != nullptr)
+		for (PlanEntry *entry = table->first; entry != nullptr; entry = entry->next)
+			entry->valid = false;
+}
+
+void
+invalidate_relation(Datum, Oid relid)
+{
+	TablePlans *table;
+
+	messages++;
+	if (!OidIsValid(relid))
+	{
+		invalidate_all();
+		return;
+	}
+	table = (TablePlans *) hash_search(tables, &relid, HASH_FIND, nullptr);
+	for (PlanEntry *entry = table != nullptr ? table->first : nullptr; entry != nullptr;
+		 entry = entry->next)
+		entry->valid = false;
+}
+
+// A cast to json or text decides how a type is written.
+void
+invalidate_casts(Datum, int, uint32)
+{
+	invalidate_relation((Datum) 0, InvalidOid);
+}
+
+// Frees the plans of tables that were dropped or changed and not written since.
+void
+sweep(void)
+{
+	HASH_SEQ_STATUS status;
+	TablePlans *table;
+
+	hash_seq_init(&status, tables);
+	while ((table = (TablePlans *) hash_seq_search(&status)) != nullptr)
+		for (PlanEntry *entry = table->first; entry != nullptr; entry = entry->next)
+			if (!entry->valid && entry->context != nullptr)
+			{
+				compiled_discard(entry->context);
+				entry->context = nullptr;
+				entry->plan = nullptr;
+			}
+}
+
+} // namespace
+
+PlanEntry *
+plan_entry(Oid relid, Oid function)
+{
+	bool found;
+	TablePlans *table = (TablePlans *) hash_search(tables, &relid, HASH_ENTER, &found);
+	PlanEntry *entry;
+
+	if (!found)
+		table->first = nullptr;
+	for (entry = table->first; entry != nullptr; entry = entry->next)
+		if (entry->function == function)
+			return entry;
+
+	sweep();
+	entry = (PlanEntry *) MemoryContextAllocZero(TopMemoryContext, sizeof(PlanEntry));
+	entry->function = function;
+	entry->prefix = prefix_entry(get_func_namespace(function));
+	entry->next = table->first;
+	table->first = entry;
+	return entry;
+}
+
+bool
+plan_is_valid(const PlanEntry *entry)
+{
+	return entry->valid && entry->prefix->valid &&
+		   entry->prefix_generation == entry->prefix->generation;
+}
+
+const Plan *
+plan_get(PlanEntry *entry, Relation rel)
+{
+	const Prefix *prefix;
+	MemoryContext context;
+	MemoryContext caller;
+	Plan *plan;
+	uint64 messages_before;
+
+	if (likely(plan_is_valid(entry)))
+		return entry->plan;
+
+	prefix = prefix_get(entry->prefix);
+	messages_before = messages;
+	context = AllocSetContextCreate(CurrentMemoryContext, "carbonite plan", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(context);
+	plan = compile(prefix, rel);
+	MemoryContextSwitchTo(caller);
+	MemoryContextSetParent(context, CacheMemoryContext);
+
+	if (entry->context != nullptr)
+		compiled_discard(entry->context);
+	entry->context = context;
+	entry->plan = plan;
+	entry->prefix_generation = entry->prefix->generation;
+	entry->valid = messages == messages_before;
+	return plan;
+}
+
+void
+plans_invalidate(void)
+{
+	messages++;
+	invalidate_all();
+}
+
+void
+plan_init(void)
+{
+	HASHCTL control = {};
+
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(TablePlans);
+	tables = hash_create("carbonite plans", 64, &control, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, invalidate_casts, (Datum) 0);
+}
+
+} // namespace carbonite

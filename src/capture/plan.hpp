@@ -1,0 +1,74 @@
+// The plan of an audited table: its row of `triggers` and its tuple descriptor, compiled. PG world.
+#pragma once
+
+#include "capture/json_value.hpp"
+#include "capture/key_text.hpp"
+#include "capture/prefix.hpp"
+
+namespace carbonite
+{
+
+enum class CaptureMode : uint8
+{
+	capture,
+	ignore,
+};
+
+struct Column
+{
+	AttrNumber attnum;
+	bool masked;
+	bool by_value;
+	int16 length;
+	JsonConverter converter;
+	Datum name;			// varchar
+	const char *key;	// the same bytes, not terminated
+	uint32 key_length;
+};
+
+struct Plan
+{
+	bool configured;			// a row of `triggers` stands for the table
+	CaptureMode mode;
+	bool store_changed_from;
+	bool exact_comparison;
+	Datum table_prefix;			// varchar
+	Datum table_name;
+	int ncolumns;				// the columns of `data`, in the order of jsonb keys
+	Column *columns;
+	uint32 keys_length;			// total bytes of their keys
+	char *keys;
+	bool has_key;
+	int nkeys;
+	KeyColumn *key_columns;
+	const char *missing_key;	// a configured key column that the table does not have
+	Datum no_names;				// an empty varchar[]
+};
+
+// A table and a prefix whose capture_changes() it calls; never freed.
+struct PlanEntry
+{
+	PlanEntry *next;
+	Oid function;
+	bool valid;
+	PrefixEntry *prefix;
+	uint64 prefix_generation;
+	Plan *plan;
+	MemoryContext context;
+};
+
+// The entry of a table for a trigger function.
+PlanEntry *plan_entry(Oid relid, Oid function);
+
+bool plan_is_valid(const PlanEntry *entry);
+
+// The plan of an entry, compiled again if anything it came from has changed. Errors: 0A000 if the
+// table belongs to a prefix itself.
+const Plan *plan_get(PlanEntry *entry, Relation rel);
+
+// Forgets every plan at once, before invalidation messages do.
+void plans_invalidate(void);
+
+void plan_init(void);
+
+} // namespace carbonite

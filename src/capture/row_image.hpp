@@ -1,0 +1,41 @@
+// A row as jsonb bytes. PG world.
+#pragma once
+
+#include "capture/plan.hpp"
+
+namespace carbonite
+{
+
+// The row of a slot, deformed; the plan's columns index values by their attribute numbers.
+struct RowView
+{
+	const Datum *values;
+	const bool *nulls;
+};
+
+// Deforms the tuple of a slot; the result lives as long as the slot's tuple.
+RowView row_view(TupleTableSlot *slot);
+
+// What an UPDATE changed, for the plan's columns.
+struct RowDifference
+{
+	JsonValue *new_values;	// converted where the comparison needed it
+	JsonValue *old_values;
+	int *changed;			// the positions of changed columns, in key order
+	int nchanged;
+};
+
+// Finds the columns whose values differ: as jsonb compares them, or byte for byte if the plan asks
+// for that. Allocates nothing as long as no byte differs.
+void row_difference(const Plan *plan, RowView old_row, RowView new_row, RowDifference *difference);
+
+// Builds `data`. `values` may hold columns that are converted already, or be null.
+Datum row_image(const Plan *plan, RowView row, JsonValue *values);
+
+// Builds `changed`, the names of changed columns.
+Datum changed_names(const Plan *plan, const RowDifference *difference);
+
+// Builds `changed_from`, the old values of changed columns.
+Datum changed_image(const Plan *plan, RowView old_row, RowDifference *difference);
+
+} // namespace carbonite

@@ -1,0 +1,240 @@
+// capture_changes(): one row event becomes one row of `changes`. PG world.
+//
+// The order of the checks is part of the contract: configuration, mode, key, image, difference,
+// transaction.
+
+#include "capture/context.hpp"
+#include "capture/row_image.hpp"
+#include "capture/transaction.hpp"
+
+SQL_FUNCTION(carbonite_capture_changes);
+SQL_FUNCTION(carbonite_configuration_changed);
+
+namespace carbonite
+{
+namespace
+{
+
+struct Event
+{
+	ChangeOp op;
+	TupleTableSlot *row;		// the new row; of a DELETE, the old one
+	TupleTableSlot *old_row;	// of an UPDATE
+};
+
+const char *
+op_name(ChangeOp op)
+{
+	static const char *const names[op_count] = {"INSERT", "UPDATE", "DELETE"};
+
+	return names[op];
+}
+
+Event
+read_event(const TriggerData *trigger)
+{
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return Event{op_update, trigger->tg_newslot, trigger->tg_trigslot};
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		return Event{op_insert, trigger->tg_trigslot, nullptr};
+	return Event{op_delete, trigger->tg_trigslot, nullptr};
+}
+
+[[noreturn]] void
+raise_unconfigured(const Prefix *prefix, Relation rel, ChangeOp op)
+{
+	ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+					errmsg("(carbonite) %s on table %s.%s but no trigger record in %s.triggers",
+						   op_name(op), get_namespace_name(RelationGetNamespace(rel)),
+						   RelationGetRelationName(rel), prefix->name)));
+}
+
+[[noreturn]] void
+raise_without_transaction(const Prefix *prefix, Relation rel, ChangeOp op)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("(carbonite) %s on table %s.%s without prior INSERT into %s.transactions",
+					op_name(op), get_namespace_name(RelationGetNamespace(rel)),
+					RelationGetRelationName(rel), prefix->name)));
+}
+
+[[noreturn]] void
+raise_missing_key(const Plan *plan, const Prefix *prefix, Relation rel)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("primary key column \"%s\" of table %s.%s does not exist", plan->missing_key,
+					get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)),
+			 errhint("Correct primary_key_columns with carbonite.configure_trigger(), or in %s.triggers.",
+					 prefix->name)));
+}
+
+// The mode in force: the setting <prefix>.override_mode swaps or replaces the configured one. Any
+// unknown text means capture: a typing error must not lose changes.
+CaptureMode
+effective_mode(const Plan *plan, const Prefix *prefix)
+{
+	const char *override = *prefix->override_mode;
+
+	if (likely(override == nullptr || override[0] == '\0'))
+		return plan->mode;
+	if (strcmp(override, "override") == 0)
+		return plan->mode == CaptureMode::capture ? CaptureMode::ignore : CaptureMode::capture;
+	return strcmp(override, "ignore") == 0 ? CaptureMode::ignore : CaptureMode::capture;
+}
+
+// Fills in what the row itself gives; false if an UPDATE changed nothing that is recorded.
+bool
+describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls)
+{
+	RowView row = row_view(event->row);
+	RowDifference difference = {};
+
+	if (event->op == op_update)
+	{
+		RowView old_row = row_view(event->old_row);
+
+		row_difference(plan, old_row, row, &difference);
+		if (difference.nchanged == 0)
+			return false;
+		values[change_changed] = changed_names(plan, &difference);
+		nulls[change_changed_from] = !plan->store_changed_from;
+		if (plan->store_changed_from)
+			values[change_changed_from] = changed_image(plan, old_row, &difference);
+	}
+	else
+	{
+		values[change_changed] = plan->no_names;
+		nulls[change_changed_from] = true;
+	}
+	nulls[change_table_pk] = !plan->has_key;
+	if (plan->has_key)
+		values[change_table_pk] =
+			key_array(plan->key_columns, plan->nkeys, row.values, row.nulls);
+	values[change_data] = row_image(plan, row, difference.new_values);
+	values[change_table_prefix] = plan->table_prefix;
+	values[change_table_name] = plan->table_name;
+	return true;
+}
+
+// Finds the transactions row of the change, or makes one where the prefix wants that; false if the
+// change is not to be recorded.
+bool
+find_transaction(PrefixEntry *entry, const Prefix *prefix, Relation rel, ChangeOp op,
+				 CurrentTransaction *current)
+{
+	if (likely(current_transaction(entry, prefix, current)))
+		return true;
+	switch (prefix->transaction_mode)
+	{
+		case TransactionMode::automatic:
+			insert_current_transaction(entry, prefix, context_meta(), current);
+			return true;
+		case TransactionMode::optional:
+			return false;
+		case TransactionMode::required:
+			break;
+	}
+	raise_without_transaction(prefix, rel, op);
+}
+
+// Records an event with the plan as it is now; false if opening `changes` brought news that make
+// the plan stale, so that nothing was written.
+bool
+capture(PlanEntry *entry, Relation rel, const Event *event)
+{
+	const Plan *plan = plan_get(entry, rel);
+	const Prefix *prefix = entry->prefix->prefix;
+	Datum values[change_columns];
+	bool nulls[change_columns] = {};
+	CurrentTransaction current;
+	Relation changes;
+	bool was_valid;
+
+	if (unlikely(!plan->configured))
+		raise_unconfigured(prefix, rel, event->op);
+	if (effective_mode(plan, prefix) == CaptureMode::ignore)
+		return true;
+	if (unlikely(plan->missing_key != nullptr))
+		raise_missing_key(plan, prefix, rel);
+	if (!describe_change(plan, event, values, nulls))
+		return true;
+	if (!find_transaction(entry->prefix, prefix, rel, event->op, &current))
+		return true;
+
+	was_valid = plan_is_valid(entry);
+	changes = table_open(prefix->changes.relid, RowExclusiveLock);
+	if (unlikely(was_valid && !plan_is_valid(entry)))
+	{
+		table_close(changes, NoLock);
+		return false;
+	}
+	values[change_id] = Int64GetDatum(nextval_internal(prefix->changes_seq, false));
+	values[change_transaction_xact_id] = FullTransactionIdGetDatum(current.xact_id);
+	values[change_transaction_id] = Int64GetDatum(current.id);
+	values[change_op] = ObjectIdGetDatum(prefix->ops[event->op]);
+	writer_insert(&prefix->changes, changes, values, nulls);
+	table_close(changes, NoLock);
+	return true;
+}
+
+void
+check_trigger(FunctionCallInfo fcinfo)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("capture_changes() must be called by a trigger AFTER INSERT OR UPDATE OR "
+						"DELETE, FOR EACH ROW")));
+}
+
+} // namespace
+} // namespace carbonite
+
+// carbonite_capture_changes records the row that a trigger fires for.
+Datum
+carbonite_capture_changes(PG_FUNCTION_ARGS)
+{
+	using namespace carbonite;
+
+	FmgrInfo *function = fcinfo->flinfo;
+	TriggerData *trigger;
+	PlanEntry *entry;
+	Event event;
+
+	check_trigger(fcinfo);
+	trigger = (TriggerData *) fcinfo->context;
+	if (function->fn_extra == nullptr)
+	{
+		// Once per query: what other sessions configured meanwhile takes effect now.
+		AcceptInvalidationMessages();
+		function->fn_extra = plan_entry(RelationGetRelid(trigger->tg_relation), function->fn_oid);
+	}
+	entry = (PlanEntry *) function->fn_extra;
+	event = read_event(trigger);
+
+	compiled_enter();
+	while (unlikely(!capture(entry, trigger->tg_relation, &event)))
+		CHECK_FOR_INTERRUPTS();
+	compiled_leave();
+	PG_RETURN_POINTER(nullptr);
+}
+
+// carbonite_configuration_changed drops the plans of a prefix: in this session now, and in every
+// session when the change commits, or in this one again when it rolls back.
+Datum
+carbonite_configuration_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("configuration_changed() must be called by a trigger")));
+	carbonite::plans_invalidate();
+	CacheInvalidateRelcache(trigger->tg_relation);
+	PG_RETURN_POINTER(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ? trigger->tg_trigtuple : nullptr);
+}

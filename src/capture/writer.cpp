@@ -1,0 +1,231 @@
+// Inserts rows into a prefix's own tables, straight into heap and indexes where that is all an
+// INSERT would do, else through the executor. PG world.
+
+#include "capture/writer.hpp"
+#include "owner.hpp"
+
+namespace carbonite
+{
+namespace
+{
+
+// A trigger that an INSERT has to fire and that the caller does not stand in for.
+bool
+has_foreign_insert_trigger(Relation rel, Oid allowed_trigger, Oid referenced)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (!TRIGGER_FOR_INSERT(trigger->tgtype) || trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		if (OidIsValid(allowed_trigger) && trigger->tgfoid == allowed_trigger)
+			continue;
+		if (trigger->tgfoid == F_RI_FKEY_CHECK_INS && trigger->tgconstrrelid == referenced)
+			continue;
+		return true;
+	}
+	return false;
+}
+
+// The position of an attribute among the writer's columns, or -1.
+int
+column_of(const Writer *writer, AttrNumber attnum)
+{
+	for (int i = 0; i < writer->ncolumns; i++)
+		if (writer->attnums[i] == attnum)
+			return i;
+	return -1;
+}
+
+// True if every attribute gets either one of our values, of exactly its type, or NULL.
+bool
+attributes_are_plain(const Writer *writer, TupleDesc desc, const WriterColumn *columns)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int column;
+
+		if (att->attisdropped)
+			continue;
+		if (att->attgenerated != '\0')
+			return false;
+		column = column_of(writer, att->attnum);
+		if (column < 0)
+		{
+			if (att->attnotnull || att->atthasdef || att->attidentity != '\0')
+				return false;
+			continue;
+		}
+		if (att->attnotnull && columns[column].nullable)
+			return false;
+		if (att->atttypmod != -1)
+			return false;
+		if (OidIsValid(columns[column].type) && att->atttypid != columns[column].type)
+			return false;
+	}
+	return desc->constr == nullptr || desc->constr->num_check == 0;
+}
+
+// Describes the indexes of a relation; false if one of them needs more than its columns' values.
+bool
+compile_indexes(Writer *writer, Relation rel)
+{
+	List *oids = RelationGetIndexList(rel);
+	ListCell *cell;
+	bool plain = true;
+
+	writer->nindexes = 0;
+	writer->indexes = (WriterIndex *) palloc0(sizeof(WriterIndex) * (list_length(oids) + 1));
+	foreach (cell, oids)
+	{
+		WriterIndex *index = &writer->indexes[writer->nindexes];
+		Relation irel = index_open(lfirst_oid(cell), RowExclusiveLock);
+		Form_pg_index form = irel->rd_index;
+
+		// An access method other than these may keep pointers into the relcache in ii_AmCache.
+		if (irel->rd_rel->relam != BTREE_AM_OID && irel->rd_rel->relam != HASH_AM_OID)
+			plain = false;
+		index->info = BuildIndexInfo(irel);
+		if (index->info->ii_Expressions != NIL || index->info->ii_Predicate != NIL ||
+			index->info->ii_ExclusionOps != nullptr || !form->indimmediate)
+			plain = false;
+		index->oid = RelationGetRelid(irel);
+		index->natts = index->info->ii_NumIndexAttrs;
+		for (int i = 0; i < index->natts; i++)
+			index->attnums[i] = index->info->ii_IndexAttrNumbers[i];
+		index->check = form->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
+		if (form->indisready)
+			writer->nindexes++;
+		index_close(irel, NoLock);
+	}
+	list_free(oids);
+	return plain;
+}
+
+// The statement of the executor's path, with one parameter per column.
+const char *
+build_insert(const Writer *writer, Relation rel, const WriterColumn *columns)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s (",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												RelationGetRelationName(rel)));
+	for (int i = 0; i < writer->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(columns[i].name));
+	appendStringInfoString(&sql, ") VALUES (");
+	for (int i = 0; i < writer->ncolumns; i++)
+		appendStringInfo(&sql, "%s$%d", i > 0 ? ", " : "", i + 1);
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+void
+insert_through_executor(const Writer *writer, const Datum *values, const bool *nulls)
+{
+	char null_flags[max_writer_columns + 1] = {0};
+	OwnerScope scope;
+	int result;
+
+	for (int i = 0; i < writer->ncolumns; i++)
+		null_flags[i] = nulls[i] ? 'n' : ' ';
+	become_owner(&scope, writer->owner);
+	SPI_connect();
+	result = SPI_execute_with_args(writer->insert_sql, writer->ncolumns,
+								   const_cast<Oid *>(writer->types),
+								   const_cast<Datum *>(values), null_flags, false, 0);
+	if (result != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into a carbonite table: %s",
+			 SPI_result_code_string(result));
+	SPI_finish();
+	become_caller(&scope);
+}
+
+void
+insert_direct(const Writer *writer, Relation rel, const Datum *values, const bool *nulls)
+{
+	Datum *row = (Datum *) palloc0(sizeof(Datum) * writer->natts);
+	bool *row_nulls = (bool *) palloc(sizeof(bool) * writer->natts);
+	HeapTuple tuple;
+
+	memset(row_nulls, true, writer->natts);
+	for (int i = 0; i < writer->ncolumns; i++)
+	{
+		row[writer->attnums[i] - 1] = values[i];
+		row_nulls[writer->attnums[i] - 1] = nulls[i];
+	}
+	tuple = heap_form_tuple(RelationGetDescr(rel), row, row_nulls);
+	tuple->t_tableOid = writer->relid;
+	heap_insert(rel, tuple, GetCurrentCommandId(true), 0, nullptr);
+
+	for (int i = 0; i < writer->nindexes; i++)
+	{
+		const WriterIndex *index = &writer->indexes[i];
+		Relation irel = index_open(index->oid, RowExclusiveLock);
+		Datum keys[INDEX_MAX_KEYS];
+		bool key_nulls[INDEX_MAX_KEYS];
+
+		for (int k = 0; k < index->natts; k++)
+		{
+			keys[k] = row[index->attnums[k] - 1];
+			key_nulls[k] = row_nulls[index->attnums[k] - 1];
+		}
+		index_insert_compat(irel, keys, key_nulls, &tuple->t_self, rel, index->check, index->info);
+		index_close(irel, NoLock);
+	}
+}
+
+} // namespace
+
+void
+writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int ncolumns,
+			   Oid allowed_trigger, Oid referenced)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+
+	Assert(ncolumns <= max_writer_columns);
+	writer->relid = RelationGetRelid(rel);
+	writer->owner = rel->rd_rel->relowner;
+	writer->natts = desc->natts;
+	writer->ncolumns = ncolumns;
+	for (int i = 0; i < ncolumns; i++)
+	{
+		AttrNumber attnum = get_attnum(writer->relid, columns[i].name);
+
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of table %s.%s does not exist", columns[i].name,
+							get_namespace_name(RelationGetNamespace(rel)),
+							RelationGetRelationName(rel)),
+					 errdetail("carbonite fills this column with every row it records.")));
+		writer->attnums[i] = attnum;
+		writer->types[i] = OidIsValid(columns[i].type)
+							   ? columns[i].type
+							   : TupleDescAttr(desc, attnum - 1)->atttypid;
+	}
+	writer->insert_sql = build_insert(writer, rel, columns);
+	// Every condition is evaluated: compile_indexes also fills the list of indexes.
+	writer->direct = compile_indexes(writer, rel);
+	writer->direct = writer->direct && rel->rd_rel->relkind == RELKIND_RELATION &&
+					 rel->rd_tableam == GetHeapamTableAmRoutine() && !rel->rd_rel->relhasrules &&
+					 !rel->rd_rel->relforcerowsecurity &&
+					 attributes_are_plain(writer, desc, columns) &&
+					 !has_foreign_insert_trigger(rel, allowed_trigger, referenced);
+}
+
+void
+writer_insert(const Writer *writer, Relation rel, const Datum *values, const bool *nulls)
+{
+	if (writer->direct)
+		insert_direct(writer, rel, values, nulls);
+	else
+		insert_through_executor(writer, values, nulls);
+}
+
+} // namespace carbonite

@@ -1,0 +1,55 @@
+// Rows of a prefix's own tables (changes, transactions): values -> heap and indexes.
+// PG world: everything here may ereport, nothing has a destructor.
+#pragma once
+
+#include "pg.hpp"
+
+namespace carbonite
+{
+
+constexpr int max_writer_columns = 10;
+
+// A column that the library itself fills: its name and the type its values have.
+struct WriterColumn
+{
+	const char *name;
+	Oid type;			// InvalidOid: an enum of the prefix, whose type is read from the table
+	bool nullable;
+};
+
+struct WriterIndex
+{
+	Oid oid;
+	int natts;
+	AttrNumber attnums[INDEX_MAX_KEYS];
+	IndexUniqueCheck check;
+	IndexInfo *info;
+};
+
+// How to insert into one table, compiled from its relation. `direct` is false as soon as an INSERT
+// would do more than fill a plain heap and plain indexes; then the executor does the work.
+struct Writer
+{
+	Oid relid;
+	Oid owner;
+	bool direct;
+	int natts;
+	int ncolumns;
+	AttrNumber attnums[max_writer_columns];
+	Oid types[max_writer_columns];
+	int nindexes;
+	WriterIndex *indexes;
+	const char *insert_sql;
+};
+
+// Compiles a writer for an open relation in the current memory context. `allowed_trigger` is the
+// function of the one user-visible INSERT trigger whose work the caller does itself, or InvalidOid;
+// foreign keys to `referenced` are likewise the caller's to guarantee.
+void writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int ncolumns,
+					Oid allowed_trigger, Oid referenced);
+
+// Inserts one row as the owner of the table, without privilege checks on the current user.
+// `rel` is the writer's relation, opened with RowExclusiveLock.
+void writer_insert(const Writer *writer, Relation rel, const Datum *values, const bool *nulls);
+
+} // namespace carbonite

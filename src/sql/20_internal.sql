@@ -1,0 +1,107 @@
+-- Functions that prefixes and the functions below use; not meant to be called by applications.
+
+CREATE FUNCTION carbonite._create_capture_functions(schema regnamespace) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'carbonite_create_capture_functions';
+COMMENT ON FUNCTION carbonite._create_capture_functions(regnamespace) IS
+    'internal: creates capture_changes() and set_transaction_id() in a schema of the caller';
+
+CREATE FUNCTION carbonite._configuration_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'carbonite_configuration_changed';
+COMMENT ON FUNCTION carbonite._configuration_changed() IS
+    'internal: trigger of <prefix>.triggers and <prefix>.settings that makes a change take effect in every session';
+
+CREATE FUNCTION carbonite._record_key(record record, columns text[], masked boolean[]) RETURNS text[]
+LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'carbonite_record_key';
+COMMENT ON FUNCTION carbonite._record_key(record, text[], boolean[]) IS
+    'internal: the key of a row, as capture writes it';
+
+CREATE FUNCTION carbonite._stored_key(key text[]) RETURNS varchar[]
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'carbonite_stored_key';
+COMMENT ON FUNCTION carbonite._stored_key(text[]) IS
+    'internal: a key as changes.table_pk holds it, abbreviated if it is very long';
+
+-- Fills triggers.table_oid of a row that names its table, so that renaming the table keeps the row.
+CREATE FUNCTION carbonite._resolve_table() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'INSERT' AND NEW.table_oid IS NOT NULL THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'INSERT'
+        OR (NEW.table_prefix, NEW.table_name) IS DISTINCT FROM (OLD.table_prefix, OLD.table_name)
+            AND NEW.table_oid IS NOT DISTINCT FROM OLD.table_oid
+    THEN
+        NEW.table_oid := (
+            SELECT c.oid
+            FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = NEW.table_prefix AND c.relname = NEW.table_name
+        );
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION carbonite._resolve_table() IS
+    'internal: trigger of <prefix>.triggers that finds the OID of the table a row names';
+
+CREATE FUNCTION carbonite._is_prefix(schema name) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT
+        FROM pg_proc p
+        JOIN pg_namespace n ON n.oid = p.pronamespace
+        JOIN pg_language l ON l.oid = p.prolang
+        WHERE n.nspname = schema
+            AND p.proname = 'capture_changes'
+            AND p.pronargs = 0
+            AND l.lanname = 'c'
+            AND p.prosrc = 'carbonite_capture_changes'
+    )
+$$;
+COMMENT ON FUNCTION carbonite._is_prefix(name) IS 'internal: is a schema a carbonite prefix';
+
+CREATE FUNCTION carbonite._require_prefix(carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF carbonite_prefix IS NULL THEN
+        RAISE EXCEPTION 'carbonite_prefix must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT carbonite._is_prefix(carbonite_prefix) THEN
+        RAISE EXCEPTION 'carbonite prefix "%" does not exist', carbonite_prefix
+            USING ERRCODE = 'invalid_schema_name',
+                HINT = format('Create it with carbonite.install_schema(carbonite_prefix => %L).', carbonite_prefix);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._require_prefix(text) IS
+    'internal: raises 3F000 unless a prefix exists';
+
+CREATE FUNCTION carbonite._trigger_name(carbonite_prefix text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'capture_changes_into_' || carbonite_prefix || '_trigger'
+$$;
+COMMENT ON FUNCTION carbonite._trigger_name(text) IS
+    'internal: the name of the trigger that a prefix has on its tables';
+
+-- The triggers of a prefix: one row per table, clones on partitions left out.
+CREATE FUNCTION carbonite._capture_triggers(carbonite_prefix text)
+RETURNS TABLE (table_oid regclass, trigger_name name, is_deferred boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT t.tgrelid::regclass, t.tgname, t.tginitdeferred
+    FROM pg_trigger t
+    JOIN pg_proc p ON p.oid = t.tgfoid
+    JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = carbonite_prefix
+        AND p.proname = 'capture_changes'
+        AND NOT EXISTS (
+            SELECT
+            FROM pg_depend d
+            WHERE d.classid = 'pg_trigger'::regclass
+                AND d.objid = t.oid
+                AND d.refclassid = 'pg_trigger'::regclass
+        )
+    ORDER BY 1
+$$;
+COMMENT ON FUNCTION carbonite._capture_triggers(text) IS
+    'internal: tables with a capture trigger of a prefix';
+

@@ -1,0 +1,313 @@
+-- Which tables are recorded, and how.
+
+-- Refuses what cannot be captured.
+CREATE FUNCTION carbonite._check_table(table_name regclass) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    kind text;
+    schema name;
+BEGIN
+    IF table_name IS NULL THEN
+        RAISE EXCEPTION 'table_name must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    SELECT n.nspname,
+        CASE c.relkind
+            WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'f' THEN 'a foreign table'
+            WHEN 'S' THEN 'a sequence' WHEN 'i' THEN 'an index' WHEN 'I' THEN 'an index'
+            WHEN 'c' THEN 'a composite type' WHEN 't' THEN 'a TOAST table'
+        END
+    INTO schema, kind
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = table_name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'relation with OID % does not exist', table_name::oid
+            USING ERRCODE = 'undefined_table';
+    END IF;
+    IF schema IN ('pg_catalog', 'information_schema', 'pg_toast') THEN
+        kind := 'a system catalog';
+    END IF;
+    IF kind IS NOT NULL THEN
+        RAISE EXCEPTION 'cannot capture changes of %', table_name
+            USING ERRCODE = 'wrong_object_type', DETAIL = format('It is %s.', kind);
+    END IF;
+    IF carbonite._is_prefix(schema) THEN
+        RAISE EXCEPTION 'cannot capture changes of %, which belongs to a carbonite prefix', table_name
+            USING ERRCODE = 'feature_not_supported';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._check_table(regclass) IS
+    'internal: raises 42809 or 0A000 unless the changes of a relation can be captured';
+
+-- Refuses names that are not columns of the table.
+CREATE FUNCTION carbonite._check_columns(table_name regclass, option text, columns text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    known text[] := ARRAY(
+        SELECT a.attname::text
+        FROM pg_attribute a
+        WHERE a.attrelid = table_name AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum
+    );
+    given text;
+BEGIN
+    IF array_ndims(columns) > 1 THEN
+        RAISE EXCEPTION '% must be a one-dimensional array', option USING ERRCODE = 'array_subscript_error';
+    END IF;
+    FOREACH given IN ARRAY coalesce(columns, '{}') LOOP
+        IF given IS NULL THEN
+            RAISE EXCEPTION '% must not contain null', option USING ERRCODE = 'null_value_not_allowed';
+        END IF;
+        IF given <> ALL (known) THEN
+            RAISE EXCEPTION 'column "%" in % does not exist in table %', given, option, table_name
+                USING ERRCODE = 'undefined_column',
+                    HINT = format('The table has the columns %s.', array_to_string(known, ', '));
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION carbonite._check_columns(regclass, text, text[]) IS
+    'internal: raises 42703 for a name that is not a column of a table';
+
+CREATE FUNCTION carbonite._check_choice(option text, given text, choices text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF given <> ALL (choices) THEN
+        RAISE EXCEPTION '% "%" is not known', option, given
+            USING ERRCODE = 'invalid_parameter_value',
+                HINT = format('Use %s.', array_to_string(choices, ' or '));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._check_choice(text, text, text[]) IS 'internal: raises 22023 for an unknown value';
+
+-- The columns of the table's primary key, in the order of the key.
+CREATE FUNCTION carbonite._primary_key_columns(table_name regclass) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    columns text[];
+BEGIN
+    SELECT array_agg(a.attname::text ORDER BY k.position) INTO columns
+    FROM pg_constraint c
+    CROSS JOIN unnest(c.conkey) WITH ORDINALITY AS k (attnum, position)
+    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+    WHERE c.conrelid = table_name AND c.contype = 'p';
+    IF columns IS NULL THEN
+        RAISE EXCEPTION 'table % has no primary key', table_name
+            USING ERRCODE = 'invalid_table_definition',
+                HINT = 'Name identifying columns in primary_key_columns, or give ''{}'' to record changes without a key.';
+    END IF;
+    RETURN columns;
+END
+$$;
+COMMENT ON FUNCTION carbonite._primary_key_columns(regclass) IS
+    'internal: columns of a table''s primary key; raises 42P16 if there is none';
+
+-- The row of <prefix>.triggers that stands for a table, or for its nearest partitioned ancestor.
+CREATE FUNCTION carbonite._configuration(table_name regclass, carbonite_prefix text)
+RETURNS TABLE (id bigint, table_prefix text, recorded_name text, primary_key_columns text[],
+    filtered_columns text[], mask_primary_key boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT t.id, n.nspname::text, c.relname::text, t.primary_key_columns::text[],
+             t.filtered_columns::text[], t.mask_primary_key
+         FROM unnest($1) WITH ORDINALITY AS a (oid, distance)
+         JOIN pg_class c ON c.oid = a.oid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         JOIN %I.triggers t ON t.table_oid = c.oid
+             OR t.table_prefix = n.nspname AND t.table_name = c.relname
+                 AND NOT EXISTS (SELECT FROM pg_class other WHERE other.oid = t.table_oid)
+         ORDER BY a.distance, t.table_oid = c.oid DESC
+         LIMIT 1', carbonite_prefix)
+        USING CASE WHEN EXISTS (SELECT FROM pg_partition_ancestors(table_name))
+            THEN ARRAY(SELECT relid::oid FROM pg_partition_ancestors(table_name))
+            ELSE ARRAY[table_name::oid]
+        END;
+END
+$$;
+COMMENT ON FUNCTION carbonite._configuration(regclass, text) IS
+    'internal: the configuration that stands for a table';
+
+CREATE FUNCTION carbonite._create_trigger(table_name regclass, "initially" text, carbonite_prefix text)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE CONSTRAINT TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s
+         DEFERRABLE INITIALLY %s FOR EACH ROW EXECUTE FUNCTION %I.capture_changes()',
+        carbonite._trigger_name(carbonite_prefix), table_name, "initially", carbonite_prefix);
+    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', carbonite._trigger_name(carbonite_prefix), table_name,
+        format('records changes in %s.changes', carbonite_prefix));
+END
+$$;
+COMMENT ON FUNCTION carbonite._create_trigger(regclass, text, text) IS
+    'internal: creates the capture trigger of a prefix on a table';
+
+CREATE FUNCTION carbonite.install_trigger(
+    table_name regclass,
+    primary_key_columns text[] DEFAULT NULL,
+    excluded_columns text[] DEFAULT '{}',
+    filtered_columns text[] DEFAULT '{}',
+    mode text DEFAULT 'capture',
+    store_changed_from boolean DEFAULT false,
+    exact_comparison boolean DEFAULT false,
+    mask_primary_key boolean DEFAULT true,
+    "initially" text DEFAULT 'immediate',
+    carbonite_prefix text DEFAULT 'carbonite_default'
+) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own_configuration bigint;
+    deferred boolean;
+    same boolean;
+BEGIN
+    PERFORM carbonite._require_prefix(carbonite_prefix);
+    PERFORM carbonite._check_table(table_name);
+    PERFORM carbonite._check_columns(table_name, 'primary_key_columns', primary_key_columns);
+    PERFORM carbonite._check_columns(table_name, 'excluded_columns', excluded_columns);
+    PERFORM carbonite._check_columns(table_name, 'filtered_columns', filtered_columns);
+    PERFORM carbonite._check_choice('mode', mode, '{capture,ignore}');
+    PERFORM carbonite._check_choice('initially', "initially", '{immediate,deferred}');
+    primary_key_columns := coalesce(primary_key_columns, carbonite._primary_key_columns(table_name));
+
+    SELECT t.is_deferred INTO deferred
+    FROM carbonite._capture_triggers(carbonite_prefix) t WHERE t.table_oid = install_trigger.table_name;
+    SELECT c.id INTO own_configuration
+    FROM carbonite._configuration(table_name, carbonite_prefix) c
+    WHERE format('%I.%I', c.table_prefix, c.recorded_name)::regclass = install_trigger.table_name;
+
+    IF deferred IS NOT NULL AND own_configuration IS NOT NULL THEN
+        EXECUTE format(
+            'SELECT (t.primary_key_columns::text[], t.excluded_columns::text[], t.filtered_columns::text[],
+                 t.mode::text, t.store_changed_from, t.exact_comparison, t.mask_primary_key)
+                 IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7, $8)
+             FROM %I.triggers t WHERE t.id = $1', carbonite_prefix)
+            INTO same
+            USING own_configuration, primary_key_columns, coalesce(excluded_columns, '{}'),
+                coalesce(filtered_columns, '{}'), coalesce(mode, 'capture'), coalesce(store_changed_from, false),
+                coalesce(exact_comparison, false), coalesce(mask_primary_key, true);
+        IF NOT same OR deferred <> (coalesce("initially", 'immediate') = 'deferred') THEN
+            RAISE EXCEPTION 'changes of table % are recorded in "%" already, with other options',
+                table_name, carbonite_prefix
+                USING ERRCODE = 'duplicate_object', HINT = 'Change them with carbonite.configure_trigger().';
+        END IF;
+        RAISE NOTICE 'changes of table % are recorded in "%" already', table_name, carbonite_prefix;
+        RETURN;
+    END IF;
+
+    -- A trigger or a configuration that lost the other: what is left of it gives way.
+    EXECUTE format('DELETE FROM %I.triggers t WHERE t.id = $1', carbonite_prefix) USING own_configuration;
+    EXECUTE format(
+        'INSERT INTO %I.triggers (table_oid, table_prefix, table_name, primary_key_columns, excluded_columns,
+             filtered_columns, mode, store_changed_from, exact_comparison, mask_primary_key)
+         SELECT c.oid, n.nspname, c.relname, $2, $3, $4, $5::%1$I.trigger_mode, $6, $7, $8
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.oid = $1', carbonite_prefix)
+        USING table_name, primary_key_columns, coalesce(excluded_columns, '{}'), coalesce(filtered_columns, '{}'),
+            coalesce(mode, 'capture'), coalesce(store_changed_from, false), coalesce(exact_comparison, false),
+            coalesce(mask_primary_key, true);
+    IF deferred IS NULL THEN
+        PERFORM carbonite._create_trigger(table_name, coalesce("initially", 'immediate'), carbonite_prefix);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite.install_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text) IS
+    'Records the changes of a table from now on. primary_key_columns: columns that identify a row '
+    '(default: its primary key; {} for none). excluded_columns are not recorded. filtered_columns are '
+    'recorded as [FILTERED], in the key too unless mask_primary_key is false. mode: capture or ignore. '
+    'store_changed_from: record old values of changed columns. exact_comparison: numeric 1.1 -> 1.10 is '
+    'a change. initially: immediate or deferred. Installing again with the same options changes '
+    'nothing. Errors: 3F000 no such prefix; 42P01, 42703 no such table, column; 42809, 0A000 not a table that '
+    'can be recorded; 42P16 no primary key; 22023; 42710 installed with other options. '
+    'Example: SELECT carbonite.install_trigger(''rabbits'', excluded_columns => ''{age}'')';
+
+CREATE FUNCTION carbonite.configure_trigger(
+    table_name regclass,
+    primary_key_columns text[] DEFAULT NULL,
+    excluded_columns text[] DEFAULT NULL,
+    filtered_columns text[] DEFAULT NULL,
+    mode text DEFAULT NULL,
+    store_changed_from boolean DEFAULT NULL,
+    exact_comparison boolean DEFAULT NULL,
+    mask_primary_key boolean DEFAULT NULL,
+    "initially" text DEFAULT NULL,
+    carbonite_prefix text DEFAULT 'carbonite_default'
+) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    captured record;
+    own_configuration bigint;
+BEGIN
+    PERFORM carbonite._require_prefix(carbonite_prefix);
+    PERFORM carbonite._check_table(table_name);
+    PERFORM carbonite._check_columns(table_name, 'primary_key_columns', primary_key_columns);
+    PERFORM carbonite._check_columns(table_name, 'excluded_columns', excluded_columns);
+    PERFORM carbonite._check_columns(table_name, 'filtered_columns', filtered_columns);
+    PERFORM carbonite._check_choice('mode', mode, '{capture,ignore}');
+    PERFORM carbonite._check_choice('initially', "initially", '{immediate,deferred}');
+
+    SELECT c.id INTO own_configuration
+    FROM carbonite._configuration(table_name, carbonite_prefix) c
+    WHERE format('%I.%I', c.table_prefix, c.recorded_name)::regclass = configure_trigger.table_name;
+    IF own_configuration IS NULL THEN
+        RAISE EXCEPTION 'changes of table % are not recorded in "%"', table_name, carbonite_prefix
+            USING ERRCODE = 'undefined_object', HINT = 'Record them with carbonite.install_trigger().';
+    END IF;
+    EXECUTE format(
+        'UPDATE %I.triggers t SET
+             primary_key_columns = coalesce($2, t.primary_key_columns),
+             excluded_columns = coalesce($3, t.excluded_columns),
+             filtered_columns = coalesce($4, t.filtered_columns),
+             mode = coalesce($5::%1$I.trigger_mode, t.mode),
+             store_changed_from = coalesce($6, t.store_changed_from),
+             exact_comparison = coalesce($7, t.exact_comparison),
+             mask_primary_key = coalesce($8, t.mask_primary_key),
+             updated_at = clock_timestamp() AT TIME ZONE ''UTC''
+         WHERE t.id = $1', carbonite_prefix)
+        USING own_configuration, primary_key_columns::varchar[], excluded_columns::varchar[],
+            filtered_columns::varchar[], mode, store_changed_from, exact_comparison, mask_primary_key;
+
+    SELECT * INTO captured
+    FROM carbonite._capture_triggers(carbonite_prefix) t WHERE t.table_oid = configure_trigger.table_name;
+    IF captured.is_deferred <> ("initially" = 'deferred') THEN
+        EXECUTE format('DROP TRIGGER %I ON %s', captured.trigger_name, table_name);
+        PERFORM carbonite._create_trigger(table_name, "initially", carbonite_prefix);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite.configure_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text) IS
+    'Changes how a table is recorded, in every session from its next statement on; options that are '
+    'not given stay. Options and errors as of install_trigger(); 42704 if the table is not recorded. '
+    'Example: SELECT carbonite.configure_trigger(''rabbits'', mode => ''ignore'')';
+
+CREATE FUNCTION carbonite.drop_trigger(
+    table_name regclass,
+    carbonite_prefix text DEFAULT 'carbonite_default'
+) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    captured record;
+    own_configuration bigint;
+BEGIN
+    PERFORM carbonite._require_prefix(carbonite_prefix);
+    SELECT c.id INTO own_configuration
+    FROM carbonite._configuration(table_name, carbonite_prefix) c
+    WHERE format('%I.%I', c.table_prefix, c.recorded_name)::regclass = drop_trigger.table_name;
+    SELECT * INTO captured
+    FROM carbonite._capture_triggers(carbonite_prefix) t WHERE t.table_oid = drop_trigger.table_name;
+    IF own_configuration IS NULL AND captured.trigger_name IS NULL THEN
+        RAISE EXCEPTION 'changes of table % are not recorded in "%"', table_name, carbonite_prefix
+            USING ERRCODE = 'undefined_object';
+    END IF;
+    IF captured.trigger_name IS NOT NULL THEN
+        EXECUTE format('DROP TRIGGER %I ON %s', captured.trigger_name, table_name);
+    END IF;
+    EXECUTE format('DELETE FROM %I.triggers t WHERE t.id = $1', carbonite_prefix) USING own_configuration;
+END
+$$;
+COMMENT ON FUNCTION carbonite.drop_trigger(regclass, text) IS
+    'Stops recording the changes of a table; what was recorded stays. Errors: 3F000 no such prefix; 42704 '
+    'if the table is not recorded. Example: SELECT carbonite.drop_trigger(''rabbits'')';
+
