@@ -3,9 +3,10 @@
 #include "capture/context.hpp"
 #include "capture/plan.hpp"
 
-extern "C" {
-CARBONITE_MODULE_MAGIC;
-PGDLLEXPORT void _PG_init(void);
+extern "C"
+{
+	CARBONITE_MODULE_MAGIC;
+	PGDLLEXPORT void _PG_init(void);
 }
 
 void

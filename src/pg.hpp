@@ -1,7 +1,8 @@
 // The one place that includes PostgreSQL's headers; C++ headers come before it.
 #pragma once
 
-extern "C" {
+extern "C"
+{
 #include "postgres.h"
 
 #include "access/genam.h"
@@ -74,8 +75,9 @@ extern "C" {
 
 // Declares a function that SQL calls: visible outside the library, with C linkage.
 #define SQL_FUNCTION(name)                                                                         \
-	extern "C" {                                                                                   \
-	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                      \
-	PG_FUNCTION_INFO_V1(name);                                                                     \
+	extern "C"                                                                                     \
+	{                                                                                              \
+		PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                  \
+		PG_FUNCTION_INFO_V1(name);                                                                 \
 	}                                                                                              \
 	static_assert(true, "a semicolon follows")

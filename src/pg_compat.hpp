@@ -8,7 +8,7 @@ namespace carbonite
 // PostgreSQL 14 added indexUnchanged, a hint that only matters to updates.
 inline void
 index_insert_compat(Relation index, Datum *values, bool *nulls, ItemPointer tid, Relation heap,
-					IndexUniqueCheck check, IndexInfo *info)
+                    IndexUniqueCheck check, IndexInfo *info)
 {
 #if PG_VERSION_NUM >= 140000
 	index_insert(index, values, nulls, tid, heap, check, false, info);

@@ -13,8 +13,8 @@ carbonite_record_key(PG_FUNCTION_ARGS)
 	using namespace carbonite;
 
 	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
-	TupleDesc desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header),
-											HeapTupleHeaderGetTypMod(header));
+	TupleDesc desc =
+		lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
 	HeapTupleData tuple;
 	KeyColumn columns[INDEX_MAX_KEYS] = {};
 	Datum *values = (Datum *) palloc(sizeof(Datum) * Max(desc->natts, 1));
@@ -28,13 +28,13 @@ carbonite_record_key(PG_FUNCTION_ARGS)
 	Datum result;
 
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &names,
-					  &name_nulls, &count);
+	                  &name_nulls, &count);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), BOOLOID, 1, true, TYPALIGN_CHAR, &masks,
-					  &mask_nulls, &mask_count);
+	                  &mask_nulls, &mask_count);
 	if (count > INDEX_MAX_KEYS || count != mask_count)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("give at most %d key columns, and one mask for each",
-							   INDEX_MAX_KEYS)));
+		ereport(ERROR,
+		        (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		         errmsg("give at most %d key columns, and one mask for each", INDEX_MAX_KEYS)));
 	for (int i = 0; i < count; i++)
 	{
 		char *name = name_nulls[i] ? pstrdup("NULL") : TextDatumGetCString(names[i]);
@@ -42,7 +42,7 @@ carbonite_record_key(PG_FUNCTION_ARGS)
 
 		if (attnum <= 0)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-							errmsg("primary key column \"%s\" of the row does not exist", name)));
+			                errmsg("primary key column \"%s\" of the row does not exist", name)));
 		key_column_compile(&columns[i], (AttrNumber) attnum, SPI_gettypeid(desc, attnum));
 		columns[i].masked = !mask_nulls[i] && DatumGetBool(masks[i]);
 	}
@@ -65,6 +65,6 @@ carbonite_stored_key(PG_FUNCTION_ARGS)
 	int count;
 
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls,
-					  &count);
+	                  &count);
 	PG_RETURN_DATUM(carbonite::key_array_of_texts(texts, nulls, count));
 }

@@ -21,7 +21,7 @@ prefix_argument(FunctionCallInfo fcinfo, int argument)
 {
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("carbonite_prefix must not be null")));
+		                errmsg("carbonite_prefix must not be null")));
 	return prefix_by_name(text_to_cstring(PG_GETARG_TEXT_PP(argument)));
 }
 
@@ -47,9 +47,9 @@ fetch_row(const Prefix *prefix, const CurrentTransaction *current, FunctionCallI
 {
 	MemoryContext caller = CurrentMemoryContext;
 	char *sql = psprintf("SELECT id, xact_id, meta, inserted_at FROM %s.transactions "
-						 "WHERE id OPERATOR(pg_catalog.=) $1 "
-						 "AND xact_id OPERATOR(pg_catalog.=) $2",
-						 quote_identifier(prefix->name));
+	                     "WHERE id OPERATOR(pg_catalog.=) $1 "
+	                     "AND xact_id OPERATOR(pg_catalog.=) $2",
+	                     quote_identifier(prefix->name));
 	TupleDesc desc;
 	HeapTuple tuple = nullptr;
 
@@ -77,7 +77,7 @@ bool
 find_current(PrefixEntry *entry, const Prefix *prefix, CurrentTransaction *current)
 {
 	return FullTransactionIdIsValid(GetTopFullTransactionIdIfAny()) &&
-		   current_transaction(entry, prefix, current);
+	       current_transaction(entry, prefix, current);
 }
 
 } // namespace
@@ -96,9 +96,8 @@ carbonite_insert_transaction(PG_FUNCTION_ARGS)
 	Datum result;
 
 	require_schema_usage(entry->schema, get_namespace_name(entry->schema));
-	meta = context_merge(PG_ARGISNULL(0)
-							 ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))
-							 : PG_GETARG_DATUM(0));
+	meta = context_merge(PG_ARGISNULL(0) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))
+	                                     : PG_GETARG_DATUM(0));
 	compiled_enter();
 	AcceptInvalidationMessages();
 	prefix = prefix_get(entry);
@@ -135,7 +134,8 @@ carbonite_current_transaction(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result);
 }
 
-// carbonite_delete_transaction_if_empty deletes the current transaction's row unless it has changes.
+// carbonite_delete_transaction_if_empty deletes the current transaction's row unless it has
+// changes.
 Datum
 carbonite_delete_transaction_if_empty(PG_FUNCTION_ARGS)
 {
@@ -154,13 +154,13 @@ carbonite_delete_transaction_if_empty(PG_FUNCTION_ARGS)
 
 		SPI_connect();
 		execute_as_owner(prefix,
-						 psprintf("DELETE FROM %s.transactions t "
-								  "WHERE t.id OPERATOR(pg_catalog.=) $1 "
-								  "AND t.xact_id OPERATOR(pg_catalog.=) $2 "
-								  "AND NOT EXISTS (SELECT FROM %s.changes c "
-								  "WHERE c.transaction_id OPERATOR(pg_catalog.=) t.id)",
-								  name, name),
-						 &current);
+		                 psprintf("DELETE FROM %s.transactions t "
+		                          "WHERE t.id OPERATOR(pg_catalog.=) $1 "
+		                          "AND t.xact_id OPERATOR(pg_catalog.=) $2 "
+		                          "AND NOT EXISTS (SELECT FROM %s.changes c "
+		                          "WHERE c.transaction_id OPERATOR(pg_catalog.=) t.id)",
+		                          name, name),
+		                 &current);
 		deleted = (int64) SPI_processed;
 		SPI_finish();
 	}

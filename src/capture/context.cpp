@@ -1,5 +1,5 @@
-// The setting carbonite.meta. It is parsed where it is used, not where it is set: before the library
-// is loaded anything can be set, and metadata must never be dropped silently. PG world.
+// The setting carbonite.meta. It is parsed where it is used, not where it is set: before the
+// library is loaded anything can be set, and metadata must never be dropped silently. PG world.
 
 #include "capture/context.hpp"
 
@@ -10,11 +10,14 @@ namespace
 
 char *meta_setting;
 
-// The 1-based position, in characters, where a parser stopped.
+// The 1-based position, in characters, of the token where a parser stopped; past the end of the
+// text there is none.
 int
-error_position(const JsonLexContext *lexer)
+error_position(const JsonLexContext *lexer, size_t length)
 {
-	return pg_mbstrlen_with_len(lexer->input, (int) (lexer->token_start - lexer->input)) + 1;
+	size_t bytes = lexer->token_start != nullptr ? lexer->token_start - lexer->input : length;
+
+	return pg_mbstrlen_with_len(lexer->input, (int) bytes) + 1;
 }
 
 void
@@ -26,10 +29,10 @@ check_syntax(char *json)
 	if (result == JSON_SUCCESS)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("setting carbonite.meta is not valid JSON at character %d",
-						   error_position(lexer)),
-					errdetail_internal("%s", json_errdetail(result, lexer)),
-					errhint("Set it to a JSON object, or use carbonite.put_meta(key, value).")));
+	                errmsg("setting carbonite.meta is not valid JSON at character %d",
+	                       error_position(lexer, strlen(json))),
+	                errdetail_internal("%s", json_errdetail(result, lexer)),
+	                errhint("Set it to a JSON object, or use carbonite.put_meta(key, value).")));
 }
 
 void
@@ -37,7 +40,7 @@ check_object(Jsonb *meta, const char *what)
 {
 	if (!JB_ROOT_IS_OBJECT(meta))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s must be a JSON object", what)));
+		                errmsg("%s must be a JSON object", what)));
 }
 
 } // namespace
@@ -66,8 +69,8 @@ void
 context_init(void)
 {
 	DefineCustomStringVariable("carbonite.meta", "Metadata of transactions, a JSON object.",
-							   "It is merged under the metadata given to insert_transaction().",
-							   &meta_setting, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+	                           "It is merged under the metadata given to insert_transaction().",
+	                           &meta_setting, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 
 } // namespace carbonite

@@ -1,4 +1,5 @@
-// The setting carbonite.meta: metadata that a client gives without a statement of its own. PG world.
+// The setting carbonite.meta: metadata that a client gives without a statement of its own. PG
+// world.
 #pragma once
 
 #include "pg.hpp"

@@ -71,7 +71,7 @@ set_float(JsonValue *value, Datum text)
 		set_string(value, digits, strlen(digits));
 	else
 		set_numeric(value, DirectFunctionCall3(numeric_in, CStringGetDatum(digits),
-											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		                                       ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 void
@@ -151,9 +151,8 @@ categorize(Oid type)
 	if (OidIsValid(get_element_type(type)) || type == RECORDARRAYOID || type_is_rowtype(type))
 		return JsonConversion::to_jsonb;
 	if (type >= FirstNormalObjectId &&
-		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) ==
-			COERCION_PATH_FUNC &&
-		OidIsValid(function))
+	    find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC &&
+	    OidIsValid(function))
 		return JsonConversion::to_jsonb;
 	return JsonConversion::output;
 }
@@ -202,7 +201,7 @@ compile_to_jsonb(FmgrInfo *function, Oid type)
 {
 	Node *argument = (Node *) makeNullConst(type, -1, InvalidOid);
 	FuncExpr *call = makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(argument), InvalidOid,
-								  InvalidOid, COERCE_EXPLICIT_CALL);
+	                              InvalidOid, COERCE_EXPLICIT_CALL);
 
 	fmgr_info(F_TO_JSONB, function);
 	fmgr_info_set_expr((Node *) call, function);
@@ -265,13 +264,13 @@ json_convert(JsonConverter *converter, Datum datum, JsonValue *value)
 			return;
 		case JsonConversion::datetime:
 			chars = JsonEncodeDateTime((char *) palloc(MAXDATELEN + 1), datum, converter->base_type,
-									  nullptr);
+			                           nullptr);
 			set_string(value, chars, strlen(chars));
 			return;
 		case JsonConversion::json:
 			chars = text_to_cstring(DatumGetTextPP(datum));
-			convert_jsonb(value, DatumGetJsonbP(
-									 DirectFunctionCall1(jsonb_in, CStringGetDatum(chars))));
+			convert_jsonb(value,
+			              DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(chars))));
 			return;
 		case JsonConversion::jsonb:
 			convert_jsonb(value, DatumGetJsonbP(datum));
@@ -297,11 +296,11 @@ json_equal(const JsonValue *a, const JsonValue *b)
 			return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
 		case JsonKind::numeric:
 			return (a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0) ||
-				   DatumGetBool(DirectFunctionCall2(numeric_eq, PointerGetDatum(a->bytes),
-													PointerGetDatum(b->bytes)));
+			       DatumGetBool(DirectFunctionCall2(numeric_eq, PointerGetDatum(a->bytes),
+			                                        PointerGetDatum(b->bytes)));
 		case JsonKind::container:
 			return compareJsonbContainers((JsonbContainer *) a->bytes,
-										  (JsonbContainer *) b->bytes) == 0;
+			                              (JsonbContainer *) b->bytes) == 0;
 		default:
 			return true;
 	}

@@ -12,9 +12,9 @@ enum class JsonKind : uint8
 	null,
 	boolean_false,
 	boolean_true,
-	string,		// bytes in the server encoding
-	numeric,	// a Numeric, with its 4-byte varlena header
-	container,	// a jsonb object or array, without the varlena header
+	string,    // bytes in the server encoding
+	numeric,   // a Numeric, with its 4-byte varlena header
+	container, // a jsonb object or array, without the varlena header
 };
 
 struct JsonValue
@@ -26,7 +26,8 @@ struct JsonValue
 	alignas(8) char room[16];
 };
 
-// How the values of a type become JSON: the categories of to_jsonb, with shortcuts for common types.
+// How the values of a type become JSON: the categories of to_jsonb, with shortcuts for common
+// types.
 enum class JsonConversion : uint8
 {
 	boolean,
@@ -36,20 +37,20 @@ enum class JsonConversion : uint8
 	float4,
 	float8,
 	numeric,
-	text,		// the datum's bytes are the text
+	text, // the datum's bytes are the text
 	uuid,
-	datetime,	// date, timestamp, timestamptz
+	datetime, // date, timestamp, timestamptz
 	json,
 	jsonb,
-	output,		// the type's output function
-	to_jsonb,	// arrays, composites, types with a cast to json
+	output,   // the type's output function
+	to_jsonb, // arrays, composites, types with a cast to json
 };
 
 struct JsonConverter
 {
 	JsonConversion conversion;
 	Oid base_type;
-	FmgrInfo function;	// of output and to_jsonb
+	FmgrInfo function; // of output and to_jsonb
 };
 
 // Chooses the converter of a type, with its function looked up in the current memory context.

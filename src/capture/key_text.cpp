@@ -1,5 +1,5 @@
-// Primary keys as text that is the same in every session: ISO dates, UTC, hexadecimal bytea, shortest
-// exact floats, whatever the client has set. PG world.
+// Primary keys as text that is the same in every session: ISO dates, UTC, hexadecimal bytea,
+// shortest exact floats, whatever the client has set. PG world.
 
 #include "capture/key_text.hpp"
 
@@ -22,8 +22,8 @@ struct OutputSettings
 OutputSettings
 current_settings(void)
 {
-	return OutputSettings{DateStyle,		   DateOrder,	 IntervalStyle,
-						  extra_float_digits, bytea_output, session_timezone};
+	return OutputSettings{DateStyle,          DateOrder,    IntervalStyle,
+	                      extra_float_digits, bytea_output, session_timezone};
 }
 
 void
@@ -117,8 +117,8 @@ Datum
 call_with_fixed_settings(KeyColumn *column, Datum datum)
 {
 	OutputSettings session = current_settings();
-	OutputSettings fixed = {USE_ISO_DATES, DATEORDER_MDY,	 INTSTYLE_POSTGRES,
-							1,			   BYTEA_OUTPUT_HEX, pg_tzset("UTC")};
+	OutputSettings fixed = {USE_ISO_DATES,    DATEORDER_MDY,  INTSTYLE_POSTGRES, 1,
+	                        BYTEA_OUTPUT_HEX, pg_tzset("UTC")};
 	Datum volatile result = (Datum) 0;
 
 	PG_TRY();
@@ -156,7 +156,7 @@ key_text(KeyColumn *column, Datum datum)
 			return PointerGetDatum(PG_DETOAST_DATUM_PACKED(datum));
 		default:
 			return column->needs_fixed_settings ? call_with_fixed_settings(column, datum)
-												: call_function(column, datum);
+			                                    : call_function(column, datum);
 	}
 }
 
@@ -207,8 +207,8 @@ make_array(Datum *texts, bool *nulls, int count)
 {
 	int lower_bound = 1;
 
-	return PointerGetDatum(construct_md_array(texts, nulls, 1, &count, &lower_bound, VARCHAROID,
-											  -1, false, TYPALIGN_INT));
+	return PointerGetDatum(construct_md_array(texts, nulls, 1, &count, &lower_bound, VARCHAROID, -1,
+	                                          false, TYPALIGN_INT));
 }
 
 // The array of a key that is too long: its long texts abbreviated, or, with very many columns, one
@@ -228,7 +228,7 @@ abbreviated_array(Datum *texts, bool *nulls, int count)
 
 	initStringInfo(&whole);
 	append_digest(&whole, (const char *) DatumGetPointer(array) + VARHDRSZ,
-				  VARSIZE(DatumGetPointer(array)) - VARHDRSZ);
+	              VARSIZE(DatumGetPointer(array)) - VARHDRSZ);
 	text = PointerGetDatum(cstring_to_text_with_len(whole.data, whole.len));
 	return make_array(&text, &not_null, 1);
 }

@@ -13,9 +13,9 @@ enum class KeyConversion : uint8
 	int2,
 	int4,
 	int8,
-	text,				// the datum's bytes are the text
-	output,				// the type's output function
-	cast,				// the type's cast to text
+	text,   // the datum's bytes are the text
+	output, // the type's output function
+	cast,   // the type's cast to text
 };
 
 struct KeyColumn
@@ -23,9 +23,9 @@ struct KeyColumn
 	AttrNumber attnum;
 	bool masked;
 	KeyConversion conversion;
-	bool needs_fixed_settings;	// the text may depend on the session's settings
-	short nargs;				// of the cast
-	FmgrInfo function;			// of output and cast
+	bool needs_fixed_settings; // the text may depend on the session's settings
+	short nargs;               // of the cast
+	FmgrInfo function;         // of output and cast
 };
 
 // What stands for a masked value, in keys as in data.
@@ -33,8 +33,8 @@ constexpr char mask_text[] = "[FILTERED]";
 
 void key_column_compile(KeyColumn *column, AttrNumber attnum, Oid type);
 
-// Builds the varchar[] of a key from a deformed row. A key too long for a btree entry is replaced by
-// its abbreviation; see docs/reference.md.
+// Builds the varchar[] of a key from a deformed row. A key too long for a btree entry is replaced
+// by its abbreviation; see docs/reference.md.
 Datum key_array(const KeyColumn *columns, int ncolumns, const Datum *values, const bool *nulls);
 
 // Builds the varchar[] of detoasted texts, abbreviated in the same way; may change `texts`.

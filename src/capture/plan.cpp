@@ -12,7 +12,7 @@ namespace
 
 struct TablePlans
 {
-	Oid relid;			// hash key
+	Oid relid; // hash key
 	PlanEntry *first;
 };
 
@@ -44,11 +44,12 @@ config_array(HeapTuple tuple, TupleDesc desc, const char *name)
 
 	if (isnull)
 		return construct_empty_array(VARCHAROID);
-	if (SPI_gettypeid(desc, attnum) != VARCHARARRAYOID && SPI_gettypeid(desc, attnum) != TEXTARRAYOID)
+	if (SPI_gettypeid(desc, attnum) != VARCHARARRAYOID &&
+	    SPI_gettypeid(desc, attnum) != TEXTARRAYOID)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("column triggers.%s of a carbonite prefix has type %s", name,
-							   format_type_be(SPI_gettypeid(desc, attnum))),
-						errdetail("It must be character varying[].")));
+		                errmsg("column triggers.%s of a carbonite prefix has type %s", name,
+		                       format_type_be(SPI_gettypeid(desc, attnum))),
+		                errdetail("It must be character varying[].")));
 	return DatumGetArrayTypePCopy(datum);
 }
 
@@ -81,7 +82,7 @@ read_configuration(Configuration *config, HeapTuple tuple, TupleDesc desc)
 {
 	config->found = true;
 	config->mode = equal_text(config_text(tuple, desc, "mode"), "ignore") ? CaptureMode::ignore
-																		  : CaptureMode::capture;
+	                                                                      : CaptureMode::capture;
 	config->store_changed_from = config_flag(tuple, desc, "store_changed_from", false);
 	config->exact_comparison = config_flag(tuple, desc, "exact_comparison", false);
 	config->mask_primary_key = config_flag(tuple, desc, "mask_primary_key", true);
@@ -104,9 +105,9 @@ match(HeapTuple tuple, TupleDesc desc, Oid relid, const char *schema, const char
 	if (!isnull && SearchSysCacheExists1(RELOID, oid))
 		return 0;
 	return equal_text(config_text(tuple, desc, "table_prefix"), schema) &&
-				   equal_text(config_text(tuple, desc, "table_name"), name)
-			   ? 1
-			   : 0;
+	               equal_text(config_text(tuple, desc, "table_name"), name)
+	           ? 1
+	           : 0;
 }
 
 // Finds the configuration that stands for a table itself.
@@ -165,10 +166,10 @@ array_contains(ArrayType *array, const char *name)
 	size_t length = strlen(name);
 
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls,
-					  &count);
+	                  &count);
 	for (int i = 0; i < count; i++)
 		if (!nulls[i] && VARSIZE_ANY_EXHDR(DatumGetPointer(elements[i])) == length &&
-			memcmp(VARDATA_ANY(DatumGetPointer(elements[i])), name, length) == 0)
+		    memcmp(VARDATA_ANY(DatumGetPointer(elements[i])), name, length) == 0)
 			return true;
 	return false;
 }
@@ -237,10 +238,10 @@ compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
 	int count;
 
 	deconstruct_array(config->primary_key_columns, ARR_ELEMTYPE(config->primary_key_columns), -1,
-					  false, TYPALIGN_INT, &names, &nulls, &count);
+	                  false, TYPALIGN_INT, &names, &nulls, &count);
 	if (count > INDEX_MAX_KEYS)
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
-						errmsg("cannot use more than %d primary key columns", INDEX_MAX_KEYS)));
+		                errmsg("cannot use more than %d primary key columns", INDEX_MAX_KEYS)));
 	plan->has_key = count > 0;
 	plan->key_columns = (KeyColumn *) palloc0(sizeof(KeyColumn) * Max(count, 1));
 	for (int i = 0; i < count; i++)
@@ -255,8 +256,7 @@ compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
 			return;
 		}
 		key_column_compile(column, att->attnum, att->atttypid);
-		column->masked =
-			config->mask_primary_key && array_contains(config->filtered_columns, name);
+		column->masked = config->mask_primary_key && array_contains(config->filtered_columns, name);
 		plan->nkeys++;
 	}
 }
@@ -269,10 +269,11 @@ compile(const Prefix *prefix, Relation rel)
 	Configuration config = {};
 
 	if (is_prefix(RelationGetNamespace(rel)))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("cannot capture changes of table %s.%s, which belongs to a carbonite prefix",
-							   get_namespace_name(RelationGetNamespace(rel)),
-							   RelationGetRelationName(rel))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		     errmsg("cannot capture changes of table %s.%s, which belongs to a carbonite prefix",
+		            get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel))));
 	find_configuration(&config, prefix->triggers, rel);
 	plan->configured = config.found;
 	if (!config.found)
@@ -313,7 +314,7 @@ invalidate_relation(Datum, Oid relid)
 	}
 	table = (TablePlans *) hash_search(tables, &relid, HASH_FIND, nullptr);
 	for (PlanEntry *entry = table != nullptr ? table->first : nullptr; entry != nullptr;
-		 entry = entry->next)
+	     entry = entry->next)
 		entry->valid = false;
 }
 
@@ -370,7 +371,7 @@ bool
 plan_is_valid(const PlanEntry *entry)
 {
 	return entry->valid && entry->prefix->valid &&
-		   entry->prefix_generation == entry->prefix->generation;
+	       entry->prefix_generation == entry->prefix->generation;
 }
 
 const Plan *

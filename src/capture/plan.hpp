@@ -21,28 +21,28 @@ struct Column
 	bool by_value;
 	int16 length;
 	JsonConverter converter;
-	Datum name;			// varchar
-	const char *key;	// the same bytes, not terminated
+	Datum name;      // varchar
+	const char *key; // the same bytes, not terminated
 	uint32 key_length;
 };
 
 struct Plan
 {
-	bool configured;			// a row of `triggers` stands for the table
+	bool configured; // a row of `triggers` stands for the table
 	CaptureMode mode;
 	bool store_changed_from;
 	bool exact_comparison;
-	Datum table_prefix;			// varchar
+	Datum table_prefix; // varchar
 	Datum table_name;
-	int ncolumns;				// the columns of `data`, in the order of jsonb keys
+	int ncolumns; // the columns of `data`, in the order of jsonb keys
 	Column *columns;
-	uint32 keys_length;			// total bytes of their keys
+	uint32 keys_length; // total bytes of their keys
 	char *keys;
 	bool has_key;
 	int nkeys;
 	KeyColumn *key_columns;
-	const char *missing_key;	// a configured key column that the table does not have
-	Datum no_names;				// an empty varchar[]
+	const char *missing_key; // a configured key column that the table does not have
+	Datum no_names;          // an empty varchar[]
 };
 
 // A table and a prefix whose capture_changes() it calls; never freed.

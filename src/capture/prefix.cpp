@@ -49,7 +49,7 @@ own_function(Oid schema, const char *name, const char *symbol)
 {
 	oidvector *no_arguments = buildoidvector(nullptr, 0);
 	HeapTuple tuple = SearchSysCache3(PROCNAMEARGSNSP, CStringGetDatum(name),
-									  PointerGetDatum(no_arguments), ObjectIdGetDatum(schema));
+	                                  PointerGetDatum(no_arguments), ObjectIdGetDatum(schema));
 	Oid result = InvalidOid;
 
 	if (HeapTupleIsValid(tuple))
@@ -59,7 +59,7 @@ own_function(Oid schema, const char *name, const char *symbol)
 		Datum source = SysCacheGetAttr(PROCNAMEARGSNSP, tuple, Anum_pg_proc_prosrc, &isnull);
 
 		if (proc->prolang == ClanguageId && !isnull &&
-			strcmp(TextDatumGetCString(source), symbol) == 0)
+		    strcmp(TextDatumGetCString(source), symbol) == 0)
 			result = proc->oid;
 		ReleaseSysCache(tuple);
 	}
@@ -74,10 +74,9 @@ prefix_relation(const Prefix *prefix, const char *name)
 	Oid relid = get_relname_relid(name, prefix->schema);
 
 	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s.%s\" does not exist", prefix->name, name),
-				 errdetail("It is a part of the carbonite prefix \"%s\".", prefix->name)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+		                errmsg("relation \"%s.%s\" does not exist", prefix->name, name),
+		                errdetail("It is a part of the carbonite prefix \"%s\".", prefix->name)));
 	return relid;
 }
 
@@ -94,10 +93,11 @@ override_setting(const char *prefix)
 
 	setting = (OverrideSetting *) MemoryContextAllocZero(TopMemoryContext, sizeof(*setting));
 	strlcpy(setting->prefix, prefix, NAMEDATALEN);
-	DefineCustomStringVariable(psprintf("%s.override_mode", prefix),
-							   "Overrides the mode of every trigger of this carbonite prefix.",
-							   "override swaps capture and ignore; capture and ignore replace the mode.",
-							   &setting->value, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+	DefineCustomStringVariable(
+		psprintf("%s.override_mode", prefix),
+		"Overrides the mode of every trigger of this carbonite prefix.",
+		"override swaps capture and ignore; capture and ignore replace the mode.", &setting->value,
+		"", PGC_USERSET, 0, nullptr, nullptr, nullptr);
 	setting->next = override_settings;
 	override_settings = setting;
 	return &setting->value;
@@ -142,8 +142,8 @@ find_key_index(Relation rel, AttrNumber attnum)
 		Form_pg_index form = irel->rd_index;
 
 		if (form->indisunique && form->indisvalid && form->indnkeyatts == 1 &&
-			form->indkey.values[0] == attnum && irel->rd_rel->relam == BTREE_AM_OID &&
-			RelationGetIndexPredicate(irel) == NIL)
+		    form->indkey.values[0] == attnum && irel->rd_rel->relam == BTREE_AM_OID &&
+		    RelationGetIndexPredicate(irel) == NIL)
 			result = RelationGetRelid(irel);
 		index_close(irel, NoLock);
 	}
@@ -158,18 +158,17 @@ compile_changes(Prefix *prefix, Oid transactions)
 	Relation rel = table_open(prefix_relation(prefix, "changes"), RowExclusiveLock);
 
 	writer_compile(&prefix->changes, rel, change_writer_columns, change_columns, InvalidOid,
-				   transactions);
+	               transactions);
 	for (int op = 0; op < op_count; op++)
 	{
 		Oid type = prefix->changes.types[change_op];
 
 		prefix->ops[op] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
-										  CStringGetDatum(labels[op]));
+		                                  CStringGetDatum(labels[op]));
 		if (!OidIsValid(prefix->ops[op]))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("type %s of %s.changes.op has no value \"%s\"", format_type_be(type),
-							prefix->name, labels[op])));
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+			                errmsg("type %s of %s.changes.op has no value \"%s\"",
+			                       format_type_be(type), prefix->name, labels[op])));
 	}
 	table_close(rel, NoLock);
 	prefix->changes_seq = prefix_relation(prefix, "changes_id_seq");
@@ -180,10 +179,10 @@ compile_transactions(Prefix *prefix)
 {
 	Relation rel = table_open(prefix_relation(prefix, "transactions"), RowExclusiveLock);
 
-	writer_compile(&prefix->transactions, rel, transaction_writer_columns, transaction_columns,
-				   own_function(prefix->schema, "set_transaction_id",
-								"carbonite_set_transaction_id"),
-				   InvalidOid);
+	writer_compile(
+		&prefix->transactions, rel, transaction_writer_columns, transaction_columns,
+		own_function(prefix->schema, "set_transaction_id", "carbonite_set_transaction_id"),
+		InvalidOid);
 	prefix->transactions_id = prefix->transactions.attnums[transaction_id];
 	prefix->transactions_xact_id = prefix->transactions.attnums[transaction_xact_id];
 	prefix->transactions_key = find_key_index(rel, prefix->transactions_id);
@@ -201,11 +200,10 @@ compile(Oid schema)
 	prefix->schema = schema;
 	prefix->name = get_namespace_name(schema);
 	if (prefix->name == nullptr || !is_prefix(schema))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
-				 errmsg("schema \"%s\" is not a carbonite prefix",
-						prefix->name != nullptr ? prefix->name : "?"),
-				 errhint("Create one with carbonite.install_schema().")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_SCHEMA_NAME),
+		                errmsg("schema \"%s\" is not a carbonite prefix",
+		                       prefix->name != nullptr ? prefix->name : "?"),
+		                errhint("Create one with carbonite.install_schema().")));
 	compile_transactions(prefix);
 	compile_changes(prefix, prefix->transactions.relid);
 	prefix->triggers = prefix_relation(prefix, "triggers");
@@ -231,8 +229,8 @@ invalidate_relation(Datum, Oid relid)
 		if (!entry->valid)
 			continue;
 		if (!OidIsValid(relid) || relid == prefix->changes.relid ||
-			relid == prefix->transactions.relid || relid == prefix->triggers ||
-			relid == prefix->settings)
+		    relid == prefix->transactions.relid || relid == prefix->triggers ||
+		    relid == prefix->settings)
 			entry->valid = false;
 	}
 }
@@ -322,8 +320,7 @@ prefix_get(PrefixEntry *entry)
 		return entry->prefix;
 
 	// Built under the caller's context, so that an error frees it.
-	context = AllocSetContextCreate(CurrentMemoryContext, "carbonite prefix",
-									ALLOCSET_SMALL_SIZES);
+	context = AllocSetContextCreate(CurrentMemoryContext, "carbonite prefix", ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	prefix = compile(entry->schema);
 	MemoryContextSwitchTo(caller);
@@ -349,11 +346,10 @@ prefix_by_name(const char *name)
 	Oid schema = get_namespace_oid(name, true);
 
 	if (!OidIsValid(schema) || !is_prefix(schema))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
-				 errmsg("carbonite prefix \"%s\" does not exist", name),
-				 errhint("Create it with carbonite.install_schema(carbonite_prefix => %s).",
-						 quote_literal_cstr(name))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_SCHEMA_NAME),
+		                errmsg("carbonite prefix \"%s\" does not exist", name),
+		                errhint("Create it with carbonite.install_schema(carbonite_prefix => %s).",
+		                        quote_literal_cstr(name))));
 	return prefix_entry(schema);
 }
 

@@ -9,9 +9,9 @@ namespace carbonite
 
 enum class TransactionMode
 {
-	required,	// a change without a transactions row is an error
-	automatic,	// the first captured change inserts the row
-	optional,	// changes of transactions without a row are not recorded
+	required,  // a change without a transactions row is an error
+	automatic, // the first captured change inserts the row
+	optional,  // changes of transactions without a row are not recorded
 };
 
 // Positions in the value arrays of the two writers.
@@ -54,14 +54,14 @@ struct Prefix
 	Oid owner;
 	Oid changes_seq;
 	Oid transactions_seq;
-	Oid transactions_key;	// the index on transactions(id), or InvalidOid
+	Oid transactions_key; // the index on transactions(id), or InvalidOid
 	AttrNumber transactions_id;
 	AttrNumber transactions_xact_id;
 	Oid triggers;
-	Oid settings;			// InvalidOid in a prefix without such a table
-	Oid ops[op_count];		// the values of enum change_op
+	Oid settings;      // InvalidOid in a prefix without such a table
+	Oid ops[op_count]; // the values of enum change_op
 	TransactionMode transaction_mode;
-	char *const *override_mode;	// the setting <prefix>.override_mode
+	char *const *override_mode; // the setting <prefix>.override_mode
 	Writer changes;
 	Writer transactions;
 };
@@ -80,9 +80,9 @@ struct SessionTransaction
 
 struct PrefixEntry
 {
-	Oid schema;				// hash key
+	Oid schema; // hash key
 	bool valid;
-	uint64 generation;		// grows with each compilation
+	uint64 generation; // grows with each compilation
 	Prefix *prefix;
 	MemoryContext context;
 	SessionTransaction session;

@@ -15,8 +15,8 @@ constexpr JsonValue masked_value = {JsonKind::string, sizeof(mask_text) - 1, mas
 too_large(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg("total size of jsonb object elements exceeds the maximum of %u bytes",
-						   JENTRY_OFFLENMASK)));
+	                errmsg("total size of jsonb object elements exceeds the maximum of %u bytes",
+	                       JENTRY_OFFLENMASK)));
 }
 
 // Fills in the entries and the data behind them.
@@ -135,7 +135,7 @@ same_bytes(const Column *column, Datum a, Datum b)
 		Size size = VARSIZE_ANY(DatumGetPointer(a));
 
 		if (size == VARSIZE_ANY(DatumGetPointer(b)) &&
-			memcmp(DatumGetPointer(a), DatumGetPointer(b), size) == 0)
+		    memcmp(DatumGetPointer(a), DatumGetPointer(b), size) == 0)
 			return true;
 	}
 	return datum_image_eq(a, b, false, column->length);
@@ -151,7 +151,7 @@ convert(const Column *column, RowView row, JsonValue *value)
 		value->kind = JsonKind::null;
 	else
 		json_convert(const_cast<JsonConverter *>(&column->converter),
-					 row.values[column->attnum - 1], value);
+		             row.values[column->attnum - 1], value);
 }
 
 JsonValue *
@@ -171,8 +171,7 @@ column_differs(const Plan *plan, int i, RowView old_row, RowView new_row, RowDif
 
 	if (old_null && new_null)
 		return false;
-	if (!old_null && !new_null &&
-		same_bytes(column, old_row.values[index], new_row.values[index]))
+	if (!old_null && !new_null && same_bytes(column, old_row.values[index], new_row.values[index]))
 		return false;
 	if (plan->exact_comparison)
 		return true;
@@ -243,8 +242,8 @@ changed_names(const Plan *plan, const RowDifference *difference)
 
 	for (int i = 0; i < difference->nchanged; i++)
 		names[i] = plan->columns[difference->changed[i]].name;
-	return PointerGetDatum(construct_array(names, difference->nchanged, VARCHAROID, -1, false,
-										   TYPALIGN_INT));
+	return PointerGetDatum(
+		construct_array(names, difference->nchanged, VARCHAROID, -1, false, TYPALIGN_INT));
 }
 
 Datum

@@ -19,9 +19,9 @@ RowView row_view(TupleTableSlot *slot);
 // What an UPDATE changed, for the plan's columns.
 struct RowDifference
 {
-	JsonValue *new_values;	// converted where the comparison needed it
+	JsonValue *new_values; // converted where the comparison needed it
 	JsonValue *old_values;
-	int *changed;			// the positions of changed columns, in key order
+	int *changed; // the positions of changed columns, in key order
 	int nchanged;
 };
 

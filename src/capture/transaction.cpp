@@ -1,8 +1,8 @@
 // Which transactions row is current, and the trigger that gives new rows their ids. PG world.
 //
-// A session remembers the id that it drew last for a prefix, as currval() does: for the session, not
-// for the transaction. The row with that id is current if it carries the current transaction's xid.
-// It is looked up once per command and subtransaction: only a new command (or the abort of a
+// A session remembers the id that it drew last for a prefix, as currval() does: for the session,
+// not for the transaction. The row with that id is current if it carries the current transaction's
+// xid. It is looked up once per command and subtransaction: only a new command (or the abort of a
 // subtransaction) can take away a row that this transaction inserted, and nobody else can see it.
 
 #include "capture/context.hpp"
@@ -27,7 +27,7 @@ row_exists(const Prefix *prefix, Relation rel, int64 id, FullTransactionId xact_
 
 	ScanKeyInit(&key, prefix->transactions_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
 	scan = systable_beginscan(rel, prefix->transactions_key, OidIsValid(prefix->transactions_key),
-							  SnapshotSelf, 1, &key);
+	                          SnapshotSelf, 1, &key);
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool isnull;
@@ -44,8 +44,8 @@ bool
 is_verified(const SessionTransaction *session, FullTransactionId xact_id)
 {
 	return session->verified && FullTransactionIdEquals(session->verified_xact, xact_id) &&
-		   session->verified_subxact == GetCurrentSubTransactionId() &&
-		   session->verified_command == GetCurrentCommandId(false);
+	       session->verified_subxact == GetCurrentSubTransactionId() &&
+	       session->verified_command == GetCurrentCommandId(false);
 }
 
 // True if currval() of the sequence is `id`. An undefined currval() is an error to PostgreSQL;
@@ -96,7 +96,7 @@ draw_id(PrefixEntry *entry, const Prefix *prefix)
 // INSERT of a transaction conflicts with the first; else the given one; else a new one.
 int64
 choose_id(PrefixEntry *entry, const Prefix *prefix, Relation rel, FullTransactionId xact_id,
-		  const int64 *given)
+          const int64 *given)
 {
 	SessionTransaction *session = &entry->session;
 	bool is_current = FullTransactionIdEquals(xact_id, GetTopFullTransactionId());
@@ -109,7 +109,7 @@ choose_id(PrefixEntry *entry, const Prefix *prefix, Relation rel, FullTransactio
 	}
 	// An id that the session drew from the sequence by itself makes the row the current one.
 	if (is_current && !(session->has_last_id && session->last_id == *given) &&
-		is_currval(prefix, *given))
+	    is_currval(prefix, *given))
 	{
 		session->has_last_id = true;
 		session->last_id = *given;
@@ -124,10 +124,10 @@ check_trigger(FunctionCallInfo fcinfo)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	    !TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("set_transaction_id() must be called by a trigger BEFORE INSERT, "
-							   "FOR EACH ROW")));
+		                errmsg("set_transaction_id() must be called by a trigger BEFORE INSERT, "
+		                       "FOR EACH ROW")));
 }
 
 HeapTuple
@@ -146,8 +146,8 @@ set_transaction_id(TriggerData *trigger, Oid function)
 
 	if (RelationGetRelid(rel) != prefix->transactions.relid)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("set_transaction_id() serves the table %s.transactions only",
-							   prefix->name)));
+		                errmsg("set_transaction_id() serves the table %s.transactions only",
+		                       prefix->name)));
 	for (int i = 0; i < 2; i++)
 		values[i] = heap_getattr(trigger->tg_trigtuple, attnums[i], desc, &were_null[i]);
 
@@ -190,7 +190,7 @@ current_transaction(PrefixEntry *entry, const Prefix *prefix, CurrentTransaction
 
 void
 insert_current_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
-						   CurrentTransaction *current)
+                           CurrentTransaction *current)
 {
 	Relation rel = table_open(prefix->transactions.relid, RowExclusiveLock);
 	Datum values[transaction_columns];

@@ -18,6 +18,6 @@ bool current_transaction(PrefixEntry *entry, const Prefix *prefix, CurrentTransa
 
 // Inserts the current transaction's row, as the owner of the prefix, with `meta` (jsonb).
 void insert_current_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
-								CurrentTransaction *current);
+                                CurrentTransaction *current);
 
 } // namespace carbonite

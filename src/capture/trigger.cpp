@@ -18,8 +18,8 @@ namespace
 struct Event
 {
 	ChangeOp op;
-	TupleTableSlot *row;		// the new row; of a DELETE, the old one
-	TupleTableSlot *old_row;	// of an UPDATE
+	TupleTableSlot *row;     // the new row; of a DELETE, the old one
+	TupleTableSlot *old_row; // of an UPDATE
 };
 
 const char *
@@ -44,30 +44,32 @@ read_event(const TriggerData *trigger)
 raise_unconfigured(const Prefix *prefix, Relation rel, ChangeOp op)
 {
 	ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
-					errmsg("(carbonite) %s on table %s.%s but no trigger record in %s.triggers",
-						   op_name(op), get_namespace_name(RelationGetNamespace(rel)),
-						   RelationGetRelationName(rel), prefix->name)));
+	                errmsg("(carbonite) %s on table %s.%s but no trigger record in %s.triggers",
+	                       op_name(op), get_namespace_name(RelationGetNamespace(rel)),
+	                       RelationGetRelationName(rel), prefix->name)));
 }
 
 [[noreturn]] void
 raise_without_transaction(const Prefix *prefix, Relation rel, ChangeOp op)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-			 errmsg("(carbonite) %s on table %s.%s without prior INSERT into %s.transactions",
-					op_name(op), get_namespace_name(RelationGetNamespace(rel)),
-					RelationGetRelationName(rel), prefix->name)));
+	        (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+	         errmsg("(carbonite) %s on table %s.%s without prior INSERT into %s.transactions",
+	                op_name(op), get_namespace_name(RelationGetNamespace(rel)),
+	                RelationGetRelationName(rel), prefix->name)));
 }
 
 [[noreturn]] void
 raise_missing_key(const Plan *plan, const Prefix *prefix, Relation rel)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("primary key column \"%s\" of table %s.%s does not exist", plan->missing_key,
-					get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)),
-			 errhint("Correct primary_key_columns with carbonite.configure_trigger(), or in %s.triggers.",
-					 prefix->name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_COLUMN),
+	     errmsg("primary key column \"%s\" of table %s.%s does not exist", plan->missing_key,
+	            get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)),
+	     errhint(
+			 "Correct primary_key_columns with carbonite.configure_trigger(), or in %s.triggers.",
+			 prefix->name)));
 }
 
 // The mode in force: the setting <prefix>.override_mode swaps or replaces the configured one. Any
@@ -110,8 +112,7 @@ describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls
 	}
 	nulls[change_table_pk] = !plan->has_key;
 	if (plan->has_key)
-		values[change_table_pk] =
-			key_array(plan->key_columns, plan->nkeys, row.values, row.nulls);
+		values[change_table_pk] = key_array(plan->key_columns, plan->nkeys, row.values, row.nulls);
 	values[change_data] = row_image(plan, row, difference.new_values);
 	values[change_table_prefix] = plan->table_prefix;
 	values[change_table_name] = plan->table_name;
@@ -122,7 +123,7 @@ describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls
 // change is not to be recorded.
 bool
 find_transaction(PrefixEntry *entry, const Prefix *prefix, Relation rel, ChangeOp op,
-				 CurrentTransaction *current)
+                 CurrentTransaction *current)
 {
 	if (likely(current_transaction(entry, prefix, current)))
 		return true;
@@ -185,11 +186,11 @@ check_trigger(FunctionCallInfo fcinfo)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+	    !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("capture_changes() must be called by a trigger AFTER INSERT OR UPDATE OR "
-						"DELETE, FOR EACH ROW")));
+		        (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+		         errmsg("capture_changes() must be called by a trigger AFTER INSERT OR UPDATE OR "
+		                "DELETE, FOR EACH ROW")));
 }
 
 } // namespace
@@ -208,6 +209,7 @@ carbonite_capture_changes(PG_FUNCTION_ARGS)
 
 	check_trigger(fcinfo);
 	trigger = (TriggerData *) fcinfo->context;
+	compiled_enter();
 	if (function->fn_extra == nullptr)
 	{
 		// Once per query: what other sessions configured meanwhile takes effect now.
@@ -216,8 +218,6 @@ carbonite_capture_changes(PG_FUNCTION_ARGS)
 	}
 	entry = (PlanEntry *) function->fn_extra;
 	event = read_event(trigger);
-
-	compiled_enter();
 	while (unlikely(!capture(entry, trigger->tg_relation, &event)))
 		CHECK_FOR_INTERRUPTS();
 	compiled_leave();
@@ -233,7 +233,7 @@ carbonite_configuration_changed(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("configuration_changed() must be called by a trigger")));
+		                errmsg("configuration_changed() must be called by a trigger")));
 	carbonite::plans_invalidate();
 	CacheInvalidateRelcache(trigger->tg_relation);
 	PG_RETURN_POINTER(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ? trigger->tg_trigtuple : nullptr);

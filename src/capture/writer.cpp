@@ -91,7 +91,7 @@ compile_indexes(Writer *writer, Relation rel)
 			plain = false;
 		index->info = BuildIndexInfo(irel);
 		if (index->info->ii_Expressions != NIL || index->info->ii_Predicate != NIL ||
-			index->info->ii_ExclusionOps != nullptr || !form->indimmediate)
+		    index->info->ii_ExclusionOps != nullptr || !form->indimmediate)
 			plain = false;
 		index->oid = RelationGetRelid(irel);
 		index->natts = index->info->ii_NumIndexAttrs;
@@ -114,8 +114,8 @@ build_insert(const Writer *writer, Relation rel, const WriterColumn *columns)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s (",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-												RelationGetRelationName(rel)));
+	                 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+	                                            RelationGetRelationName(rel)));
 	for (int i = 0; i < writer->ncolumns; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(columns[i].name));
 	appendStringInfoString(&sql, ") VALUES (");
@@ -137,11 +137,11 @@ insert_through_executor(const Writer *writer, const Datum *values, const bool *n
 	become_owner(&scope, writer->owner);
 	SPI_connect();
 	result = SPI_execute_with_args(writer->insert_sql, writer->ncolumns,
-								   const_cast<Oid *>(writer->types),
-								   const_cast<Datum *>(values), null_flags, false, 0);
-	if (result != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into a carbonite table: %s",
-			 SPI_result_code_string(result));
+	                               const_cast<Oid *>(writer->types), const_cast<Datum *>(values),
+	                               null_flags, false, 0);
+	// A rule may have made another statement of it.
+	if (result != SPI_OK_INSERT && result != SPI_OK_REWRITTEN)
+		elog(ERROR, "could not insert into a carbonite table: %s", SPI_result_code_string(result));
 	SPI_finish();
 	become_caller(&scope);
 }
@@ -184,7 +184,7 @@ insert_direct(const Writer *writer, Relation rel, const Datum *values, const boo
 
 void
 writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int ncolumns,
-			   Oid allowed_trigger, Oid referenced)
+               Oid allowed_trigger, Oid referenced)
 {
 	TupleDesc desc = RelationGetDescr(rel);
 
@@ -198,25 +198,23 @@ writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int nc
 		AttrNumber attnum = get_attnum(writer->relid, columns[i].name);
 
 		if (attnum == InvalidAttrNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of table %s.%s does not exist", columns[i].name,
-							get_namespace_name(RelationGetNamespace(rel)),
-							RelationGetRelationName(rel)),
-					 errdetail("carbonite fills this column with every row it records.")));
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+			                errmsg("column \"%s\" of table %s.%s does not exist", columns[i].name,
+			                       get_namespace_name(RelationGetNamespace(rel)),
+			                       RelationGetRelationName(rel)),
+			                errdetail("carbonite fills this column with every row it records.")));
 		writer->attnums[i] = attnum;
-		writer->types[i] = OidIsValid(columns[i].type)
-							   ? columns[i].type
-							   : TupleDescAttr(desc, attnum - 1)->atttypid;
+		writer->types[i] = OidIsValid(columns[i].type) ? columns[i].type
+		                                               : TupleDescAttr(desc, attnum - 1)->atttypid;
 	}
 	writer->insert_sql = build_insert(writer, rel, columns);
 	// Every condition is evaluated: compile_indexes also fills the list of indexes.
 	writer->direct = compile_indexes(writer, rel);
 	writer->direct = writer->direct && rel->rd_rel->relkind == RELKIND_RELATION &&
-					 rel->rd_tableam == GetHeapamTableAmRoutine() && !rel->rd_rel->relhasrules &&
-					 !rel->rd_rel->relforcerowsecurity &&
-					 attributes_are_plain(writer, desc, columns) &&
-					 !has_foreign_insert_trigger(rel, allowed_trigger, referenced);
+	                 rel->rd_tableam == GetHeapamTableAmRoutine() && !rel->rd_rel->relhasrules &&
+	                 !rel->rd_rel->relforcerowsecurity &&
+	                 attributes_are_plain(writer, desc, columns) &&
+	                 !has_foreign_insert_trigger(rel, allowed_trigger, referenced);
 }
 
 void

@@ -13,7 +13,7 @@ constexpr int max_writer_columns = 10;
 struct WriterColumn
 {
 	const char *name;
-	Oid type;			// InvalidOid: an enum of the prefix, whose type is read from the table
+	Oid type; // InvalidOid: an enum of the prefix, whose type is read from the table
 	bool nullable;
 };
 
@@ -46,7 +46,7 @@ struct Writer
 // function of the one user-visible INSERT trigger whose work the caller does itself, or InvalidOid;
 // foreign keys to `referenced` are likewise the caller's to guarantee.
 void writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int ncolumns,
-					Oid allowed_trigger, Oid referenced);
+                    Oid allowed_trigger, Oid referenced);
 
 // Inserts one row as the owner of the table, without privilege checks on the current user.
 // `rel` is the writer's relation, opened with RowExclusiveLock.

@@ -230,14 +230,19 @@ CREATE FUNCTION carbonite.configure_schema(
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    updated bigint;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
     PERFORM carbonite._check_transaction_mode(transaction_mode);
-    EXECUTE format(
-        'INSERT INTO %I.settings AS s (transaction_mode) VALUES (coalesce($1, ''required''))
-         ON CONFLICT (id) DO UPDATE SET transaction_mode = coalesce($1, s.transaction_mode)',
-        carbonite_prefix)
+    -- A catalog table knows no ON CONFLICT.
+    EXECUTE format('UPDATE %I.settings s SET transaction_mode = coalesce($1, s.transaction_mode)', carbonite_prefix)
         USING transaction_mode;
+    GET DIAGNOSTICS updated = ROW_COUNT;
+    IF updated = 0 THEN
+        EXECUTE format('INSERT INTO %I.settings (transaction_mode) VALUES (coalesce($1, ''required''))', carbonite_prefix)
+            USING transaction_mode;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION carbonite.configure_schema(text, text) IS
@@ -249,7 +254,7 @@ CREATE FUNCTION carbonite.drop_schema(
     cascade boolean DEFAULT false,
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
     captured record;
     tables text;
