@@ -5,7 +5,6 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" carbonite.contr
 
 MODULE_big = carbonite
 OBJS       = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
-HEADERS_built =
 DATA_built = carbonite--$(EXTVERSION).sql
 DATA       = $(wildcard src/sql/upgrade/*.sql)
 EXTRA_CLEAN = carbonite--$(EXTVERSION).sql

@@ -40,7 +40,9 @@ INSERT INTO rabbits VALUES (5, 'default');
 SELECT table_pk, note, source, size > 0 AS has_size FROM carbonite_default.changes ORDER BY id DESC LIMIT 2;
 ALTER TABLE carbonite_default.changes ALTER note SET DEFAULT 'x';
 ALTER TABLE carbonite_default.changes ADD CONSTRAINT small CHECK (length(data::text) < 100);
+\set VERBOSITY terse
 INSERT INTO rabbits VALUES (6, repeat('x', 100));
+\set VERBOSITY default
 INSERT INTO rabbits VALUES (6, 'small');
 SELECT table_pk, note, source FROM carbonite_default.changes ORDER BY id DESC LIMIT 1;
 ALTER TABLE carbonite_default.changes DROP CONSTRAINT small, DROP note, DROP source, DROP size;

@@ -6,8 +6,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seed = $ENV{CARBONITE_SEED} // int(rand(1000000));
-my $rounds = $ENV{CARBONITE_ROUNDS} // 30;
+my $seed = $ENV{CARBONITE_SEED} || int(rand(1000000));
+my $rounds = $ENV{CARBONITE_ROUNDS} || 30;
 note "CARBONITE_SEED=$seed CARBONITE_ROUNDS=$rounds";
 srand($seed);
 
