@@ -53,6 +53,18 @@ make_json_lexer(char *json, size_t length)
 #endif
 }
 
+// PostgreSQL 18 has virtual generated columns, which tuples hold as null: the expression of such a
+// column, or null for any other.
+inline Node *
+virtual_column_expression(Relation rel, Form_pg_attribute att)
+{
+#if PG_VERSION_NUM >= 180000
+	if (att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+		return build_generation_expression(rel, att->attnum);
+#endif
+	return nullptr;
+}
+
 // PostgreSQL 15 renamed the function that reserves a setting's prefix.
 inline void
 reserve_setting_prefix(const char *prefix)

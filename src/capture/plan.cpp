@@ -216,6 +216,31 @@ compile_columns(Plan *plan, const Configuration *config, TupleDesc desc)
 	}
 }
 
+// Prepares the expressions of virtual generated columns.
+void
+compile_virtual_columns(Plan *plan, Relation rel)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Node *expression = att->attisdropped ? nullptr : virtual_column_expression(rel, att);
+
+		if (expression == nullptr)
+			continue;
+		if (plan->virtual_columns == nullptr)
+		{
+			plan->virtual_columns = (VirtualColumn *) palloc(sizeof(VirtualColumn) * desc->natts);
+			plan->expressions = CreateStandaloneExprContext();
+		}
+		plan->virtual_columns[plan->nvirtual].attnum = att->attnum;
+		plan->virtual_columns[plan->nvirtual].expression =
+			ExecInitExpr(expression_planner((Expr *) expression), nullptr);
+		plan->nvirtual++;
+	}
+}
+
 // The live attribute with a name, or null.
 Form_pg_attribute
 find_attribute(TupleDesc desc, const char *name)
@@ -285,6 +310,7 @@ compile(const Prefix *prefix, Relation rel)
 	plan->table_name = CStringGetTextDatum(config.table_name);
 	plan->no_names = PointerGetDatum(construct_empty_array(VARCHAROID));
 	compile_columns(plan, &config, RelationGetDescr(rel));
+	compile_virtual_columns(plan, rel);
 	compile_key(plan, &config, RelationGetDescr(rel));
 	return plan;
 }

@@ -26,6 +26,13 @@ struct Column
 	uint32 key_length;
 };
 
+// A virtual generated column: its value is not in the tuple.
+struct VirtualColumn
+{
+	AttrNumber attnum;
+	ExprState *expression;
+};
+
 struct Plan
 {
 	bool configured; // a row of `triggers` stands for the table
@@ -42,7 +49,10 @@ struct Plan
 	int nkeys;
 	KeyColumn *key_columns;
 	const char *missing_key; // a configured key column that the table does not have
-	Datum no_names;          // an empty varchar[]
+	int nvirtual;
+	VirtualColumn *virtual_columns;
+	ExprContext *expressions; // where they are evaluated
+	Datum no_names;           // an empty varchar[]
 };
 
 // A table and a prefix whose capture_changes() it calls; never freed.

@@ -185,12 +185,35 @@ column_differs(const Plan *plan, int i, RowView old_row, RowView new_row, RowDif
 	return !json_equal(&difference->old_values[i], &difference->new_values[i]);
 }
 
+// A copy of the deformed tuple with the values of virtual generated columns.
+RowView
+with_virtual_columns(const Plan *plan, TupleTableSlot *slot)
+{
+	int natts = slot->tts_tupleDescriptor->natts;
+	Datum *values = (Datum *) palloc(sizeof(Datum) * natts);
+	bool *nulls = (bool *) palloc(sizeof(bool) * natts);
+
+	memcpy(values, slot->tts_values, sizeof(Datum) * natts);
+	memcpy(nulls, slot->tts_isnull, sizeof(bool) * natts);
+	plan->expressions->ecxt_scantuple = slot;
+	for (int i = 0; i < plan->nvirtual; i++)
+	{
+		int index = plan->virtual_columns[i].attnum - 1;
+
+		values[index] =
+			ExecEvalExpr(plan->virtual_columns[i].expression, plan->expressions, &nulls[index]);
+	}
+	return RowView{values, nulls};
+}
+
 } // namespace
 
 RowView
-row_view(TupleTableSlot *slot)
+row_view(const Plan *plan, TupleTableSlot *slot)
 {
 	slot_getallattrs(slot);
+	if (unlikely(plan->nvirtual > 0))
+		return with_virtual_columns(plan, slot);
 	return RowView{slot->tts_values, slot->tts_isnull};
 }
 

@@ -13,8 +13,9 @@ struct RowView
 	const bool *nulls;
 };
 
-// Deforms the tuple of a slot; the result lives as long as the slot's tuple.
-RowView row_view(TupleTableSlot *slot);
+// Deforms the tuple of a slot and computes its virtual columns; the result lives as long as the
+// slot's tuple and the current memory context.
+RowView row_view(const Plan *plan, TupleTableSlot *slot);
 
 // What an UPDATE changed, for the plan's columns.
 struct RowDifference

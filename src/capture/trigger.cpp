@@ -90,12 +90,12 @@ effective_mode(const Plan *plan, const Prefix *prefix)
 bool
 describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls)
 {
-	RowView row = row_view(event->row);
+	RowView row = row_view(plan, event->row);
 	RowDifference difference = {};
 
 	if (event->op == op_update)
 	{
-		RowView old_row = row_view(event->old_row);
+		RowView old_row = row_view(plan, event->old_row);
 
 		row_difference(plan, old_row, row, &difference);
 		if (difference.nchanged == 0)
