@@ -247,6 +247,7 @@ SELECT statement, contestant,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY wal_bytes / rows) AS wal,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY history_bytes::numeric / rows) AS history
 FROM results
+WHERE run > 0
 GROUP BY statement, contestant;
 
 CREATE VIEW report AS

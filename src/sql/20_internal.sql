@@ -93,13 +93,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname = carbonite_prefix
         AND p.proname = 'capture_changes'
-        AND NOT EXISTS (
-            SELECT
-            FROM pg_depend d
-            WHERE d.classid = 'pg_trigger'::regclass
-                AND d.objid = t.oid
-                AND d.refclassid = 'pg_trigger'::regclass
-        )
+        AND t.tgparentid = 0
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION carbonite._capture_triggers(text) IS
