@@ -78,6 +78,11 @@ BEGIN
                 REFERENCES PREFIX.transactions (id) ON UPDATE CASCADE ON DELETE CASCADE,
             changed_from jsonb
         );
+        -- Keys are short and compared often: without a packed header they need no unpacking in the index.
+        ALTER TABLE PREFIX.changes
+            ALTER table_prefix SET STORAGE PLAIN,
+            ALTER table_name SET STORAGE PLAIN,
+            ALTER table_pk SET STORAGE PLAIN;
         CREATE INDEX changes_transaction_id_index ON PREFIX.changes (transaction_id);
         CREATE INDEX changes_table_prefix_table_name_table_pk_index
             ON PREFIX.changes (table_pk, table_name, table_prefix);
