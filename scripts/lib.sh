@@ -32,7 +32,10 @@ trap 'exit 143' TERM
 as_root() {
     if is_root; then "$@"
     elif command -v sudo >/dev/null; then sudo "$@"
-    else die "needs root for: $* (run it as root, or install sudo)"
+    else
+        say "This needs root: $*"
+        say "Run it as root, or install sudo."
+        return 1
     fi
 }
 
@@ -74,7 +77,7 @@ require_packages() {
     command -v apt-get >/dev/null ||
         die "these Debian packages are missing, and there is no apt-get to install them: ${missing[*]}"
     say "Installing ${missing[*]} ..."
-    quietly as_root apt-get -o DPkg::Lock::Timeout=550 update || die "apt-get update failed; missing: ${missing[*]}"
+    quietly as_root apt-get -o DPkg::Lock::Timeout=550 update || die "could not update the package lists; missing: ${missing[*]}"
     quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=550 \
         install -y --no-install-recommends "${missing[@]}" || die "could not install ${missing[*]}"
 }

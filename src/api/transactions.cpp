@@ -45,31 +45,14 @@ execute_as_owner(const Prefix *prefix, const char *sql, const CurrentTransaction
 Datum
 fetch_row(const Prefix *prefix, const CurrentTransaction *current, FunctionCallInfo fcinfo)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	char *sql = psprintf("SELECT id, xact_id, meta, inserted_at FROM %s.transactions "
-	                     "WHERE id OPERATOR(pg_catalog.=) $1 "
-	                     "AND xact_id OPERATOR(pg_catalog.=) $2",
-	                     quote_identifier(prefix->name));
 	TupleDesc desc;
-	HeapTuple tuple = nullptr;
+	Datum values[transaction_columns];
+	bool nulls[transaction_columns];
 
 	if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	SPI_connect();
-	execute_as_owner(prefix, sql, current);
-	if (SPI_processed == 1)
-	{
-		Datum values[transaction_columns];
-		bool nulls[transaction_columns];
-
-		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-		MemoryContextSwitchTo(caller);
-		tuple = heap_form_tuple(BlessTupleDesc(desc), values, nulls);
-	}
-	SPI_finish();
-	if (tuple == nullptr)
-		elog(ERROR, "the transactions row of the current transaction is gone");
-	return HeapTupleGetDatum(tuple);
+	read_transaction(prefix, current, values, nulls);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
 // A transaction without an xid has written nothing, so it has no row either.

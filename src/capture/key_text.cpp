@@ -202,13 +202,45 @@ key_bytes(const Datum *texts, const bool *nulls, int count)
 	return bytes;
 }
 
+// Builds a one-dimensional varchar[], as construct_array() would, of texts in either header form.
 Datum
-make_array(Datum *texts, bool *nulls, int count)
+make_array(const Datum *texts, const bool *nulls, int count)
 {
-	int lower_bound = 1;
+	int offset = ARR_OVERHEAD_NONULLS(1);
+	Size size;
+	bool has_nulls = false;
+	ArrayType *array;
+	char *out;
 
-	return PointerGetDatum(construct_md_array(texts, nulls, 1, &count, &lower_bound, VARCHAROID, -1,
-	                                          false, TYPALIGN_INT));
+	for (int i = 0; i < count; i++)
+		has_nulls = has_nulls || nulls[i];
+	if (has_nulls)
+		offset = ARR_OVERHEAD_WITHNULLS(1, count);
+	size = offset;
+	for (int i = 0; i < count; i++)
+		size += nulls[i] ? 0 : INTALIGN(VARHDRSZ + VARSIZE_ANY_EXHDR(DatumGetPointer(texts[i])));
+	array = (ArrayType *) palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->dataoffset = has_nulls ? offset : 0;
+	array->elemtype = VARCHAROID;
+	ARR_DIMS(array)[0] = count;
+	ARR_LBOUND(array)[0] = 1;
+
+	out = (char *) array + offset;
+	for (int i = 0; i < count; i++)
+	{
+		Size length = nulls[i] ? 0 : VARSIZE_ANY_EXHDR(DatumGetPointer(texts[i]));
+
+		if (nulls[i])
+			continue;
+		if (has_nulls)
+			ARR_NULLBITMAP(array)[i / 8] |= (bits8) (1 << (i % 8));
+		SET_VARSIZE(out, VARHDRSZ + length);
+		memcpy(VARDATA(out), VARDATA_ANY(DatumGetPointer(texts[i])), length);
+		out += INTALIGN(VARHDRSZ + length);
+	}
+	return PointerGetDatum(array);
 }
 
 // The array of a key that is too long: its long texts abbreviated, or, with very many columns, one

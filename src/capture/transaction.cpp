@@ -15,11 +15,15 @@ namespace carbonite
 namespace
 {
 
-// True if `transactions` has a row with this id and xid. SnapshotSelf sees the current command's
-// own rows and not those of aborted subtransactions.
+// Looks for the row of `transactions` with this id and xid, and hands out what it holds if the
+// caller wants it. SnapshotSelf sees the current command's own rows and not those of aborted
+// subtransactions.
 bool
-row_exists(const Prefix *prefix, Relation rel, int64 id, FullTransactionId xact_id)
+find_row(const Prefix *prefix, Relation rel, int64 id, FullTransactionId xact_id, Datum *values,
+         bool *nulls)
 {
+	TupleDesc desc = RelationGetDescr(rel);
+	const Writer *writer = &prefix->transactions;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
@@ -31,13 +35,26 @@ row_exists(const Prefix *prefix, Relation rel, int64 id, FullTransactionId xact_
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool isnull;
-		Datum datum =
-			heap_getattr(tuple, prefix->transactions_xact_id, RelationGetDescr(rel), &isnull);
+		Datum datum = heap_getattr(tuple, prefix->transactions_xact_id, desc, &isnull);
 
 		found = !isnull && FullTransactionIdEquals(DatumGetFullTransactionId(datum), xact_id);
+		for (int i = 0; found && values != nullptr && i < transaction_columns; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, writer->attnums[i] - 1);
+
+			values[i] = heap_getattr(tuple, writer->attnums[i], desc, &nulls[i]);
+			if (!nulls[i] && att->attlen == -1)
+				values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(values[i]));
+		}
 	}
 	systable_endscan(scan);
 	return found;
+}
+
+bool
+row_exists(const Prefix *prefix, Relation rel, int64 id, FullTransactionId xact_id)
+{
+	return find_row(prefix, rel, id, xact_id, nullptr, nullptr);
 }
 
 bool
@@ -189,14 +206,26 @@ current_transaction(PrefixEntry *entry, const Prefix *prefix, CurrentTransaction
 }
 
 void
+read_transaction(const Prefix *prefix, const CurrentTransaction *current, Datum *values,
+                 bool *nulls)
+{
+	Relation rel = table_open(prefix->transactions.relid, AccessShareLock);
+
+	if (!find_row(prefix, rel, current->id, current->xact_id, values, nulls))
+		elog(ERROR, "the transactions row of the current transaction is gone");
+	table_close(rel, NoLock);
+}
+
+void
 insert_current_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
                            CurrentTransaction *current)
 {
-	Relation rel = table_open(prefix->transactions.relid, RowExclusiveLock);
 	Datum values[transaction_columns];
 	bool nulls[transaction_columns] = {};
+	Relation rel;
 
 	current->xact_id = GetTopFullTransactionId();
+	rel = writer_open(&prefix->transactions, current->xact_id);
 	current->id = draw_id(entry, prefix);
 	values[transaction_id] = Int64GetDatum(current->id);
 	values[transaction_xact_id] = FullTransactionIdGetDatum(current->xact_id);
@@ -204,7 +233,7 @@ insert_current_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
 	// Without a time zone, in UTC, as the clients of the original write it.
 	values[transaction_inserted_at] = TimestampGetDatum(GetCurrentTimestamp());
 	writer_insert(&prefix->transactions, rel, values, nulls);
-	table_close(rel, NoLock);
+	RelationClose(rel);
 }
 
 } // namespace carbonite

@@ -20,4 +20,8 @@ bool current_transaction(PrefixEntry *entry, const Prefix *prefix, CurrentTransa
 void insert_current_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
                                 CurrentTransaction *current);
 
+// Reads the row of transactions that current_transaction() found, as values of TransactionColumn.
+void read_transaction(const Prefix *prefix, const CurrentTransaction *current, Datum *values,
+                      bool *nulls);
+
 } // namespace carbonite

@@ -165,10 +165,10 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 		return true;
 
 	was_valid = plan_is_valid(entry);
-	changes = table_open(prefix->changes.relid, RowExclusiveLock);
+	changes = writer_open(&prefix->changes, current.xact_id);
 	if (unlikely(was_valid && !plan_is_valid(entry)))
 	{
-		table_close(changes, NoLock);
+		RelationClose(changes);
 		return false;
 	}
 	values[change_id] = Int64GetDatum(nextval_internal(prefix->changes_seq, false));
@@ -176,7 +176,7 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 	values[change_transaction_id] = Int64GetDatum(current.id);
 	values[change_op] = ObjectIdGetDatum(prefix->ops[event->op]);
 	writer_insert(&prefix->changes, changes, values, nulls);
-	table_close(changes, NoLock);
+	RelationClose(changes);
 	return true;
 }
 

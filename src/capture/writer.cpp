@@ -146,6 +146,18 @@ insert_through_executor(const Writer *writer, const Datum *values, const bool *n
 	become_caller(&scope);
 }
 
+// Gets the relcache entry of a relation whose lock this transaction holds, which is much cheaper
+// than finding that out again.
+Relation
+get_locked_relation(Oid relid)
+{
+	Relation rel = RelationIdGetRelation(relid);
+
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open relation with OID %u", relid);
+	return rel;
+}
+
 void
 insert_direct(const Writer *writer, Relation rel, const Datum *values, const bool *nulls)
 {
@@ -166,7 +178,7 @@ insert_direct(const Writer *writer, Relation rel, const Datum *values, const boo
 	for (int i = 0; i < writer->nindexes; i++)
 	{
 		const WriterIndex *index = &writer->indexes[i];
-		Relation irel = index_open(index->oid, RowExclusiveLock);
+		Relation irel = get_locked_relation(index->oid);
 		Datum keys[INDEX_MAX_KEYS];
 		bool key_nulls[INDEX_MAX_KEYS];
 
@@ -176,7 +188,7 @@ insert_direct(const Writer *writer, Relation rel, const Datum *values, const boo
 			key_nulls[k] = row_nulls[index->attnums[k] - 1];
 		}
 		index_insert_compat(irel, keys, key_nulls, &tuple->t_self, rel, index->check, index->info);
-		index_close(irel, NoLock);
+		RelationClose(irel);
 	}
 }
 
@@ -215,6 +227,21 @@ writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int nc
 	                 !rel->rd_rel->relforcerowsecurity &&
 	                 attributes_are_plain(writer, desc, columns) &&
 	                 !has_foreign_insert_trigger(rel, allowed_trigger, referenced);
+}
+
+Relation
+writer_open(const Writer *writer, FullTransactionId xact)
+{
+	if (likely(FullTransactionIdEquals(writer->locked_xact, xact) &&
+	           writer->locked_subxact == GetCurrentSubTransactionId()))
+		return get_locked_relation(writer->relid);
+
+	LockRelationOid(writer->relid, RowExclusiveLock);
+	for (int i = 0; i < writer->nindexes; i++)
+		LockRelationOid(writer->indexes[i].oid, RowExclusiveLock);
+	writer->locked_xact = xact;
+	writer->locked_subxact = GetCurrentSubTransactionId();
+	return get_locked_relation(writer->relid);
 }
 
 void

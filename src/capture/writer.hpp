@@ -40,6 +40,9 @@ struct Writer
 	int nindexes;
 	WriterIndex *indexes;
 	const char *insert_sql;
+	// The subtransaction that took the locks which writer_open() needs, and so has them still.
+	mutable FullTransactionId locked_xact;
+	mutable SubTransactionId locked_subxact;
 };
 
 // Compiles a writer for an open relation in the current memory context. `allowed_trigger` is the
@@ -48,8 +51,11 @@ struct Writer
 void writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int ncolumns,
                     Oid allowed_trigger, Oid referenced);
 
+// Opens the writer's relation for writer_insert(), and locks it and its indexes. `xact` is the
+// current top-level transaction. To be closed with RelationClose().
+Relation writer_open(const Writer *writer, FullTransactionId xact);
+
 // Inserts one row as the owner of the table, without privilege checks on the current user.
-// `rel` is the writer's relation, opened with RowExclusiveLock.
 void writer_insert(const Writer *writer, Relation rel, const Datum *values, const bool *nulls);
 
 } // namespace carbonite
