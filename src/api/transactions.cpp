@@ -25,7 +25,8 @@ prefix_argument(FunctionCallInfo fcinfo, int argument)
 	return prefix_by_name(text_to_cstring(PG_GETARG_TEXT_PP(argument)));
 }
 
-// Runs a statement as the owner; its parameters are the id and xact_id of the current transaction.
+// Runs a statement as the owner of the prefix; its parameters are the id and xact_id of the current
+// transaction.
 void
 execute_as_owner(const Prefix *prefix, const char *sql, const CurrentTransaction *current)
 {
@@ -41,18 +42,16 @@ execute_as_owner(const Prefix *prefix, const char *sql, const CurrentTransaction
 	become_caller(&scope);
 }
 
-// The current transaction's row as a datum of the function's result type.
+// A row of transactions as a datum of the function's result type.
 Datum
-fetch_row(const Prefix *prefix, const CurrentTransaction *current, FunctionCallInfo fcinfo)
+form_row(FunctionCallInfo fcinfo, const Datum *values, const bool *nulls)
 {
 	TupleDesc desc;
-	Datum values[transaction_columns];
-	bool nulls[transaction_columns];
 
 	if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	read_transaction(prefix, current, values, nulls);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), const_cast<Datum *>(values),
+	                                         const_cast<bool *>(nulls)));
 }
 
 // A transaction without an xid has written nothing, so it has no row either.
@@ -75,23 +74,28 @@ carbonite_insert_transaction(PG_FUNCTION_ARGS)
 	PrefixEntry *entry = prefix_argument(fcinfo, 1);
 	const Prefix *prefix;
 	CurrentTransaction current;
+	Datum values[transaction_columns];
+	bool nulls[transaction_columns];
+	bool found;
 	Datum meta;
-	Datum result;
 
 	require_schema_usage(entry->schema, get_namespace_name(entry->schema));
 	meta = context_merge(PG_ARGISNULL(0) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))
 	                                     : PG_GETARG_DATUM(0));
 	compiled_enter();
 	AcceptInvalidationMessages();
-	prefix = prefix_get(entry);
-	if (!current_transaction(entry, prefix, &current))
+	do
 	{
-		PreventCommandIfReadOnly("carbonite.insert_transaction()");
-		insert_current_transaction(entry, prefix, meta, &current);
-	}
-	result = fetch_row(prefix, &current, fcinfo);
+		CHECK_FOR_INTERRUPTS();
+		prefix = prefix_get(entry);
+		found = current_transaction(entry, prefix, &current);
+		if (found)
+			read_transaction(prefix, &current, values, nulls);
+		else
+			PreventCommandIfReadOnly("carbonite.insert_transaction()");
+	} while (!found && !insert_transaction(entry, prefix, meta, &current, values, nulls));
 	compiled_leave();
-	PG_RETURN_DATUM(result);
+	PG_RETURN_DATUM(form_row(fcinfo, values, nulls));
 }
 
 // carbonite_current_transaction returns the current transaction's row, or null.
@@ -103,18 +107,19 @@ carbonite_current_transaction(PG_FUNCTION_ARGS)
 	PrefixEntry *entry = prefix_argument(fcinfo, 0);
 	const Prefix *prefix;
 	CurrentTransaction current;
+	Datum values[transaction_columns];
+	bool nulls[transaction_columns];
 	bool found;
-	Datum result = (Datum) 0;
 
 	compiled_enter();
 	prefix = prefix_get(entry);
 	found = find_current(entry, prefix, &current);
 	if (found)
-		result = fetch_row(prefix, &current, fcinfo);
+		read_transaction(prefix, &current, values, nulls);
 	compiled_leave();
 	if (!found)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(result);
+	PG_RETURN_DATUM(form_row(fcinfo, values, nulls));
 }
 
 // carbonite_delete_transaction_if_empty deletes the current transaction's row unless it has

@@ -72,6 +72,7 @@ struct SessionTransaction
 	Oid transactions;
 	bool has_last_id;
 	int64 last_id;
+	FullTransactionId last_id_xact; // the transaction that drew the id, or gave it to a row
 	bool verified;
 	FullTransactionId verified_xact;
 	SubTransactionId verified_subxact;

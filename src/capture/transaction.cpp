@@ -98,14 +98,21 @@ is_currval(const Prefix *prefix, int64 id)
 	return result;
 }
 
+void
+remember_id(SessionTransaction *session, int64 id)
+{
+	session->has_last_id = true;
+	session->last_id = id;
+	session->last_id_xact = GetTopFullTransactionId();
+	session->verified = false;
+}
+
 int64
 draw_id(PrefixEntry *entry, const Prefix *prefix)
 {
 	int64 id = nextval_internal(prefix->transactions_seq, false);
 
-	entry->session.has_last_id = true;
-	entry->session.last_id = id;
-	entry->session.verified = false;
+	remember_id(&entry->session, id);
 	return id;
 }
 
@@ -116,7 +123,6 @@ choose_id(PrefixEntry *entry, const Prefix *prefix, Relation rel, FullTransactio
           const int64 *given)
 {
 	SessionTransaction *session = &entry->session;
-	bool is_current = FullTransactionIdEquals(xact_id, GetTopFullTransactionId());
 
 	if (given == nullptr)
 	{
@@ -124,14 +130,10 @@ choose_id(PrefixEntry *entry, const Prefix *prefix, Relation rel, FullTransactio
 			return session->last_id;
 		return draw_id(entry, prefix);
 	}
-	// An id that the session drew from the sequence by itself makes the row the current one.
-	if (is_current && !(session->has_last_id && session->last_id == *given) &&
-	    is_currval(prefix, *given))
-	{
-		session->has_last_id = true;
-		session->last_id = *given;
-		session->verified = false;
-	}
+	// An id that the session drew from the sequence makes the row the current one, whoever drew it.
+	if (FullTransactionIdEquals(xact_id, GetTopFullTransactionId()) &&
+	    ((session->has_last_id && session->last_id == *given) || is_currval(prefix, *given)))
+		remember_id(session, *given);
 	return *given;
 }
 
@@ -190,7 +192,7 @@ current_transaction(PrefixEntry *entry, const Prefix *prefix, CurrentTransaction
 
 	current->xact_id = GetTopFullTransactionId();
 	current->id = session->last_id;
-	if (!session->has_last_id)
+	if (!session->has_last_id || !FullTransactionIdEquals(session->last_id_xact, current->xact_id))
 		return false;
 	if (likely(is_verified(session, current->xact_id)))
 		return true;
@@ -212,28 +214,39 @@ read_transaction(const Prefix *prefix, const CurrentTransaction *current, Datum 
 	Relation rel = table_open(prefix->transactions.relid, AccessShareLock);
 
 	if (!find_row(prefix, rel, current->id, current->xact_id, values, nulls))
-		elog(ERROR, "the transactions row of the current transaction is gone");
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("the row of %s.transactions was not inserted", prefix->name),
+		                errdetail("A trigger or a rule of the table prevented it.")));
 	table_close(rel, NoLock);
 }
 
-void
-insert_current_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
-                           CurrentTransaction *current)
+bool
+insert_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
+                   CurrentTransaction *current, Datum *values, bool *nulls)
 {
-	Datum values[transaction_columns];
-	bool nulls[transaction_columns] = {};
+	bool was_valid = entry->valid;
 	Relation rel;
 
 	current->xact_id = GetTopFullTransactionId();
 	rel = writer_open(&prefix->transactions, current->xact_id);
+	if (unlikely(was_valid && !entry->valid))
+	{
+		RelationClose(rel);
+		return false;
+	}
 	current->id = draw_id(entry, prefix);
 	values[transaction_id] = Int64GetDatum(current->id);
 	values[transaction_xact_id] = FullTransactionIdGetDatum(current->xact_id);
 	values[transaction_meta] = meta;
 	// Without a time zone, in UTC, as the clients of the original write it.
 	values[transaction_inserted_at] = TimestampGetDatum(GetCurrentTimestamp());
+	memset(nulls, false, sizeof(bool) * transaction_columns);
 	writer_insert(&prefix->transactions, rel, values, nulls);
 	RelationClose(rel);
+	// Only the executor may have stored something else.
+	if (!prefix->transactions.direct)
+		read_transaction(prefix, current, values, nulls);
+	return true;
 }
 
 } // namespace carbonite

@@ -16,11 +16,13 @@ struct CurrentTransaction
 // current transaction's xid. Assigns an xid if there is none yet.
 bool current_transaction(PrefixEntry *entry, const Prefix *prefix, CurrentTransaction *current);
 
-// Inserts the current transaction's row, as the owner of the prefix, with `meta` (jsonb).
-void insert_current_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
-                                CurrentTransaction *current);
+// Inserts the current transaction's row, as the owner of the prefix, with `meta` (jsonb); hands out
+// what the row holds, as values of TransactionColumn. False, with nothing written, if opening the
+// table brought news that make the prefix stale: get it again and retry.
+bool insert_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
+                        CurrentTransaction *current, Datum *values, bool *nulls);
 
-// Reads the row of transactions that current_transaction() found, as values of TransactionColumn.
+// Reads the row that current_transaction() found. Errors: 55000 if it is not there.
 void read_transaction(const Prefix *prefix, const CurrentTransaction *current, Datum *values,
                       bool *nulls);
 

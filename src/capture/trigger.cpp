@@ -119,29 +119,39 @@ describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls
 	return true;
 }
 
-// Finds the transactions row of the change, or makes one where the prefix wants that; false if the
-// change is not to be recorded.
-bool
+enum class Found
+{
+	yes,
+	not_recorded, // the prefix does not want the change
+	stale,        // see insert_transaction()
+};
+
+// Finds the transactions row of the change, or makes one where the prefix wants that.
+Found
 find_transaction(PrefixEntry *entry, const Prefix *prefix, Relation rel, ChangeOp op,
                  CurrentTransaction *current)
 {
+	Datum values[transaction_columns];
+	bool nulls[transaction_columns];
+
 	if (likely(current_transaction(entry, prefix, current)))
-		return true;
+		return Found::yes;
 	switch (prefix->transaction_mode)
 	{
 		case TransactionMode::automatic:
-			insert_current_transaction(entry, prefix, context_meta(), current);
-			return true;
+			return insert_transaction(entry, prefix, context_meta(), current, values, nulls)
+			           ? Found::yes
+			           : Found::stale;
 		case TransactionMode::optional:
-			return false;
+			return Found::not_recorded;
 		case TransactionMode::required:
 			break;
 	}
 	raise_without_transaction(prefix, rel, op);
 }
 
-// Records an event with the plan as it is now; false if opening `changes` brought news that make
-// the plan stale, so that nothing was written.
+// Records an event with the plan as it is now; false, with nothing written, if opening a table of
+// the prefix brought news that make the plan stale.
 bool
 capture(PlanEntry *entry, Relation rel, const Event *event)
 {
@@ -150,6 +160,7 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 	Datum values[change_columns];
 	bool nulls[change_columns] = {};
 	CurrentTransaction current;
+	Found found;
 	Relation changes;
 	bool was_valid;
 
@@ -161,8 +172,9 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 		raise_missing_key(plan, prefix, rel);
 	if (!describe_change(plan, event, values, nulls))
 		return true;
-	if (!find_transaction(entry->prefix, prefix, rel, event->op, &current))
-		return true;
+	found = find_transaction(entry->prefix, prefix, rel, event->op, &current);
+	if (found != Found::yes)
+		return found == Found::not_recorded;
 
 	was_valid = plan_is_valid(entry);
 	changes = writer_open(&prefix->changes, current.xact_id);
