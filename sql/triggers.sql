@@ -87,8 +87,17 @@ UPDATE rabbits SET age = 7;
 SELECT count(*) FROM carbonite_default.changes WHERE table_name = 'rabbits';
 SELECT count(*) FROM carbonite_default.triggers WHERE table_name = 'rabbits';
 SELECT carbonite.install_trigger('rabbits');
+-- tables that swap their names keep their configuration, and leave free the names they left
+SELECT carbonite.configure_trigger('rabbits', excluded_columns => '{name}');
+ALTER TABLE rabbits RENAME TO hares;
+ALTER TABLE keyless RENAME TO rabbits;
+ALTER TABLE hares RENAME TO keyless;
+ALTER TABLE composite RENAME TO moved;
+CREATE TABLE composite (id int PRIMARY KEY);
+SELECT carbonite.install_trigger('composite');
+SELECT table_name, table_oid, primary_key_columns, excluded_columns FROM carbonite_default.triggers ORDER BY table_name;
 SELECT carbonite.drop_schema(cascade => true);
 DROP FOREIGN DATA WRAPPER nothing CASCADE;
-DROP TABLE rabbits, keyless, composite, plain CASCADE;
+DROP TABLE rabbits, keyless, composite, moved, plain CASCADE;
 DROP SEQUENCE a_sequence;
 DROP TYPE a_type;

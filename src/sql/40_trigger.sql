@@ -145,6 +145,30 @@ $$;
 COMMENT ON FUNCTION carbonite._create_trigger(regclass, text, text) IS
     'internal: creates the capture trigger of a prefix on a table';
 
+-- Gives rows of renamed tables the names that their tables have now, so that other tables can use the
+-- names they left. The rows are taken out first: tables may have swapped their names.
+CREATE FUNCTION carbonite._follow_renames(carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    renamed jsonb;
+BEGIN
+    EXECUTE format(
+        'WITH gone AS (
+             DELETE FROM %I.triggers t
+             USING pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.oid = t.table_oid
+                 AND (t.table_prefix, t.table_name) IS DISTINCT FROM (n.nspname, c.relname)
+             RETURNING to_jsonb(t) || jsonb_build_object(''table_prefix'', n.nspname, ''table_name'', c.relname) AS line
+         )
+         SELECT jsonb_agg(line) FROM gone', carbonite_prefix)
+        INTO renamed;
+    EXECUTE format('INSERT INTO %1$I.triggers SELECT * FROM jsonb_populate_recordset(NULL::%1$I.triggers, $1)', carbonite_prefix)
+        USING renamed;
+END
+$$;
+COMMENT ON FUNCTION carbonite._follow_renames(text) IS
+    'internal: corrects the names of renamed tables in <prefix>.triggers';
+
 CREATE FUNCTION carbonite.install_trigger(
     table_name regclass,
     primary_key_columns text[] DEFAULT NULL,
@@ -197,6 +221,7 @@ BEGIN
         RETURN;
     END IF;
 
+    PERFORM carbonite._follow_renames(carbonite_prefix);
     -- A trigger or a configuration that lost the other: what is left of it gives way.
     EXECUTE format('DELETE FROM %I.triggers t WHERE t.id = $1', carbonite_prefix) USING own_configuration;
     EXECUTE format(
