@@ -88,7 +88,7 @@ carbonite_insert_transaction(PG_FUNCTION_ARGS)
 	{
 		CHECK_FOR_INTERRUPTS();
 		prefix = prefix_get(entry);
-		found = current_transaction(entry, prefix, &current);
+		found = find_current(entry, prefix, &current);
 		if (found)
 			read_transaction(prefix, &current, values, nulls);
 		else
