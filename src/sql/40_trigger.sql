@@ -82,6 +82,28 @@ END
 $$;
 COMMENT ON FUNCTION carbonite._check_choice(text, text, text[]) IS 'internal: raises 22023 for an unknown value';
 
+-- What install_trigger() and configure_trigger() check alike.
+CREATE FUNCTION carbonite._check_options(
+    table_name regclass,
+    primary_key_columns text[],
+    excluded_columns text[],
+    filtered_columns text[],
+    mode text,
+    "initially" text
+) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM carbonite._check_table(table_name);
+    PERFORM carbonite._check_columns(table_name, 'primary_key_columns', primary_key_columns);
+    PERFORM carbonite._check_columns(table_name, 'excluded_columns', excluded_columns);
+    PERFORM carbonite._check_columns(table_name, 'filtered_columns', filtered_columns);
+    PERFORM carbonite._check_choice('mode', mode, '{capture,ignore}');
+    PERFORM carbonite._check_choice('initially', "initially", '{immediate,deferred}');
+END
+$$;
+COMMENT ON FUNCTION carbonite._check_options(regclass, text[], text[], text[], text, text) IS
+    'internal: raises 42809, 0A000, 42703 or 22023 for options that a table cannot have';
+
 -- The columns of the table's primary key, in the order of the key.
 CREATE FUNCTION carbonite._primary_key_columns(table_name regclass) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -129,6 +151,15 @@ END
 $$;
 COMMENT ON FUNCTION carbonite._configuration(regclass, text) IS
     'internal: the configuration that stands for a table';
+
+CREATE FUNCTION carbonite._own_configuration(table_name regclass, carbonite_prefix text) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT c.id
+    FROM carbonite._configuration(table_name, carbonite_prefix) c
+    WHERE format('%I.%I', c.table_prefix, c.recorded_name)::regclass = table_name
+$$;
+COMMENT ON FUNCTION carbonite._own_configuration(regclass, text) IS
+    'internal: the configuration of a table itself, not of an ancestor';
 
 CREATE FUNCTION carbonite._create_trigger(table_name regclass, "initially" text, carbonite_prefix text)
 RETURNS void
@@ -188,19 +219,12 @@ DECLARE
     same boolean;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    PERFORM carbonite._check_table(table_name);
-    PERFORM carbonite._check_columns(table_name, 'primary_key_columns', primary_key_columns);
-    PERFORM carbonite._check_columns(table_name, 'excluded_columns', excluded_columns);
-    PERFORM carbonite._check_columns(table_name, 'filtered_columns', filtered_columns);
-    PERFORM carbonite._check_choice('mode', mode, '{capture,ignore}');
-    PERFORM carbonite._check_choice('initially', "initially", '{immediate,deferred}');
+    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, "initially");
     primary_key_columns := coalesce(primary_key_columns, carbonite._primary_key_columns(table_name));
 
     SELECT t.is_deferred INTO deferred
     FROM carbonite._capture_triggers(carbonite_prefix) t WHERE t.table_oid = install_trigger.table_name;
-    SELECT c.id INTO own_configuration
-    FROM carbonite._configuration(table_name, carbonite_prefix) c
-    WHERE format('%I.%I', c.table_prefix, c.recorded_name)::regclass = install_trigger.table_name;
+    own_configuration := carbonite._own_configuration(table_name, carbonite_prefix);
 
     IF deferred IS NOT NULL AND own_configuration IS NOT NULL THEN
         EXECUTE format(
@@ -266,16 +290,9 @@ DECLARE
     own_configuration bigint;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    PERFORM carbonite._check_table(table_name);
-    PERFORM carbonite._check_columns(table_name, 'primary_key_columns', primary_key_columns);
-    PERFORM carbonite._check_columns(table_name, 'excluded_columns', excluded_columns);
-    PERFORM carbonite._check_columns(table_name, 'filtered_columns', filtered_columns);
-    PERFORM carbonite._check_choice('mode', mode, '{capture,ignore}');
-    PERFORM carbonite._check_choice('initially', "initially", '{immediate,deferred}');
+    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, "initially");
 
-    SELECT c.id INTO own_configuration
-    FROM carbonite._configuration(table_name, carbonite_prefix) c
-    WHERE format('%I.%I', c.table_prefix, c.recorded_name)::regclass = configure_trigger.table_name;
+    own_configuration := carbonite._own_configuration(table_name, carbonite_prefix);
     IF own_configuration IS NULL THEN
         RAISE EXCEPTION 'changes of table % are not recorded in "%"', table_name, carbonite_prefix
             USING ERRCODE = 'undefined_object', HINT = 'Record them with carbonite.install_trigger().';
@@ -317,9 +334,7 @@ DECLARE
     own_configuration bigint;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    SELECT c.id INTO own_configuration
-    FROM carbonite._configuration(table_name, carbonite_prefix) c
-    WHERE format('%I.%I', c.table_prefix, c.recorded_name)::regclass = drop_trigger.table_name;
+    own_configuration := carbonite._own_configuration(table_name, carbonite_prefix);
     SELECT * INTO captured
     FROM carbonite._capture_triggers(carbonite_prefix) t WHERE t.table_oid = drop_trigger.table_name;
     IF own_configuration IS NULL AND captured.trigger_name IS NULL THEN
