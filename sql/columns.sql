@@ -93,6 +93,11 @@ UPDATE carbonite_default.triggers SET primary_key_columns = '{id}' WHERE table_n
 INSERT INTO long_keys VALUES ('x');
 UPDATE carbonite_default.triggers SET mode = 'ignore' WHERE table_name = 'long_keys';
 INSERT INTO long_keys VALUES ('x');
+-- keys that no row has
+SELECT count(*) FROM carbonite.changes('long_keys', '{}');
+SELECT count(*) FROM carbonite.changes('long_keys', ARRAY(SELECT 'x' || n FROM generate_series(1, 1000) n));
+SELECT count(*) FROM carbonite.changes('long_keys', '{{a,b},{c,NULL}}');
+SELECT array_ndims(carbonite._stored_key('{}')), array_length(carbonite._stored_key('{{a,b},{c,NULL}}'), 1);
 SELECT carbonite.record_key(1);
 SELECT carbonite.record_key(ROW(1, 2));
 SELECT carbonite.drop_schema(cascade => true);

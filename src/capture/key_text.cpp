@@ -212,6 +212,8 @@ make_array(const Datum *texts, const bool *nulls, int count)
 	ArrayType *array;
 	char *out;
 
+	if (count == 0)
+		return PointerGetDatum(construct_empty_array(VARCHAROID));
 	for (int i = 0; i < count; i++)
 		has_nulls = has_nulls || nulls[i];
 	if (has_nulls)
