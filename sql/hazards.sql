@@ -150,6 +150,13 @@ BEGIN;
 UPDATE rabbits SET colour = 'seen' WHERE id = 700;
 COMMIT;
 SELECT op, data ->> 'colour' AS colour FROM history;
+-- configuration and a row by one statement
+DELETE FROM carbonite_default.triggers WHERE table_name = 'frozen';
+WITH configured AS (
+    INSERT INTO carbonite_default.triggers (table_prefix, table_name) VALUES ('public', 'frozen') RETURNING 1
+)
+INSERT INTO frozen SELECT 2, 'configured' FROM configured;
+SELECT op, data FROM history ORDER BY id DESC LIMIT 1;
 -- a table that is renamed and moved is still captured, under its new name
 TRUNCATE carbonite_default.changes;
 CREATE SCHEMA barn;

@@ -32,6 +32,14 @@ SELECT id FROM carbonite.insert_transaction('{"try": 2}');
 INSERT INTO rabbits VALUES (2, 'after it');
 COMMIT;
 SELECT id, meta FROM carbonite_default.transactions ORDER BY id;
+-- nor one that was only looked at before it was rolled back
+BEGIN;
+SAVEPOINT s;
+SELECT id IS NOT NULL AS inserted FROM carbonite.insert_transaction();
+SELECT id IS NOT NULL AS found FROM carbonite.current_transaction();
+ROLLBACK TO s;
+UPDATE rabbits SET name = 'after it';
+ROLLBACK;
 -- an empty transaction can be taken back; one with changes cannot
 BEGIN;
 SELECT id FROM carbonite.insert_transaction();
