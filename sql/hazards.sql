@@ -157,6 +157,8 @@ WITH configured AS (
 )
 INSERT INTO frozen SELECT 2, 'configured' FROM configured;
 SELECT op, data FROM history ORDER BY id DESC LIMIT 1;
+WITH gone AS (DELETE FROM carbonite_default.triggers WHERE table_name = 'frozen' RETURNING 1)
+INSERT INTO frozen SELECT 3, 'unconfigured' FROM gone;
 -- a table that is renamed and moved is still captured, under its new name
 TRUNCATE carbonite_default.changes;
 CREATE SCHEMA barn;
