@@ -5,6 +5,18 @@
 SQL_FUNCTION(carbonite_record_key);
 SQL_FUNCTION(carbonite_stored_key);
 
+namespace
+{
+
+// Takes a text[] apart. It may be a varchar[] inside: the cast between them changes nothing.
+void
+deconstruct_texts(ArrayType *array, Datum **texts, bool **nulls, int *count)
+{
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, texts, nulls, count);
+}
+
+} // namespace
+
 // carbonite_record_key(record, key columns text[], masked boolean[]) returns the key of a row as
 // capture writes it.
 Datum
@@ -27,8 +39,7 @@ carbonite_record_key(PG_FUNCTION_ARGS)
 	int mask_count;
 	Datum result;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &names,
-	                  &name_nulls, &count);
+	deconstruct_texts(PG_GETARG_ARRAYTYPE_P(1), &names, &name_nulls, &count);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), BOOLOID, 1, true, TYPALIGN_CHAR, &masks,
 	                  &mask_nulls, &mask_count);
 	if (count > INDEX_MAX_KEYS || count != mask_count)
@@ -64,7 +75,6 @@ carbonite_stored_key(PG_FUNCTION_ARGS)
 	bool *nulls;
 	int count;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls,
-	                  &count);
+	deconstruct_texts(PG_GETARG_ARRAYTYPE_P(0), &texts, &nulls, &count);
 	PG_RETURN_DATUM(carbonite::key_array_of_texts(texts, nulls, count));
 }
