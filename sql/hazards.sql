@@ -170,7 +170,7 @@ UPDATE stable.hares SET colour = 'moved again' WHERE id = 700;
 SELECT table_prefix, table_name, data ->> 'colour' AS colour FROM carbonite_default.changes ORDER BY id;
 SELECT count(*) FROM carbonite.changes('stable.hares', '{700}');
 -- two prefixes on one table
-SELECT carbonite.install_schema('auto', 'second');
+SELECT carbonite.install_schema('auto', carbonite_prefix => 'second');
 SELECT carbonite.install_trigger('stable.hares', excluded_columns => '{name}', carbonite_prefix => 'second');
 UPDATE stable.hares SET colour = 'both' WHERE id = 700;
 BEGIN;

@@ -4,12 +4,12 @@ SELECT carbonite.install_schema();
 SELECT carbonite.install_schema();
 SELECT carbonite.install_schema('required');
 SELECT carbonite.install_schema('auto');
-SELECT carbonite.install_schema('sometimes', 'other');
+SELECT carbonite.install_schema('sometimes', carbonite_prefix => 'other');
 SELECT carbonite.configure_schema('never');
 SELECT carbonite.configure_schema('auto');
 SELECT transaction_mode FROM carbonite_default.settings;
 SELECT carbonite.configure_schema('required');
-SELECT carbonite.configure_schema('auto', 'nowhere');
+SELECT carbonite.configure_schema('auto', carbonite_prefix => 'nowhere');
 -- names that cannot be those of a prefix
 SELECT carbonite.install_schema(carbonite_prefix => 'Upper');
 SELECT carbonite.install_schema(carbonite_prefix => 'with space');

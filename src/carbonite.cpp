@@ -1,5 +1,6 @@
 // The module: its magic, its settings and its callbacks; nothing else. PG world.
 
+#include "capture/batch.hpp"
 #include "capture/context.hpp"
 #include "capture/plan.hpp"
 
@@ -15,5 +16,6 @@ _PG_init(void)
 	carbonite::prefix_init();
 	carbonite::plan_init();
 	carbonite::context_init();
+	carbonite::batch_init();
 	carbonite::reserve_setting_prefix("carbonite");
 }

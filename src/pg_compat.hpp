@@ -78,6 +78,22 @@ reserve_setting_prefix(const char *prefix)
 
 } // namespace carbonite
 
+// PostgreSQL 14 added read_only_tree.
+#if PG_VERSION_NUM >= 140000
+#define PROCESS_UTILITY_PARAMETERS                                                                 \
+	PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,  \
+		ParamListInfo params, QueryEnvironment *environment, DestReceiver *destination,            \
+		QueryCompletion *completion
+#define PROCESS_UTILITY_ARGUMENTS                                                                  \
+	statement, text, read_only_tree, context, params, environment, destination, completion
+#else
+#define PROCESS_UTILITY_PARAMETERS                                                                 \
+	PlannedStmt *statement, const char *text, ProcessUtilityContext context, ParamListInfo params, \
+		QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion
+#define PROCESS_UTILITY_ARGUMENTS                                                                  \
+	statement, text, context, params, environment, destination, completion
+#endif
+
 // PostgreSQL 18 gives a module a name and a version to show in pg_get_loaded_modules().
 #if PG_VERSION_NUM >= 180000
 #define CARBONITE_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "carbonite")

@@ -208,6 +208,19 @@ with_virtual_columns(const Plan *plan, TupleTableSlot *slot)
 
 } // namespace
 
+bool
+rows_look_equal(TupleTableSlot *a, TupleTableSlot *b)
+{
+	constexpr size_t begin = offsetof(HeapTupleHeaderData, t_bits);
+	HeapTuple x = ExecFetchSlotHeapTuple(a, false, nullptr);
+	HeapTuple y = ExecFetchSlotHeapTuple(b, false, nullptr);
+
+	return x->t_len == y->t_len && x->t_data->t_hoff == y->t_data->t_hoff &&
+	       HeapTupleHeaderGetNatts(x->t_data) == HeapTupleHeaderGetNatts(y->t_data) &&
+	       HeapTupleHasNulls(x) == HeapTupleHasNulls(y) &&
+	       memcmp((char *) x->t_data + begin, (char *) y->t_data + begin, x->t_len - begin) == 0;
+}
+
 RowView
 row_view(const Plan *plan, TupleTableSlot *slot)
 {

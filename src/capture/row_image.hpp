@@ -13,6 +13,10 @@ struct RowView
 	const bool *nulls;
 };
 
+// True if two tuples of one table are the same byte for byte, which says that no column differs; it
+// takes neither of them apart.
+bool rows_look_equal(TupleTableSlot *a, TupleTableSlot *b);
+
 // Deforms the tuple of a slot and computes its virtual columns; the result lives as long as the
 // slot's tuple and the current memory context.
 RowView row_view(const Plan *plan, TupleTableSlot *slot);

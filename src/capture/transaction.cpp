@@ -225,15 +225,11 @@ insert_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
                    CurrentTransaction *current, Datum *values, bool *nulls)
 {
 	bool was_valid = entry->valid;
-	Relation rel;
 
 	current->xact_id = GetTopFullTransactionId();
-	rel = writer_open(&prefix->transactions, current->xact_id);
+	writer_lock(&prefix->transactions, current->xact_id);
 	if (unlikely(was_valid && !entry->valid))
-	{
-		RelationClose(rel);
 		return false;
-	}
 	current->id = draw_id(entry, prefix);
 	values[transaction_id] = Int64GetDatum(current->id);
 	values[transaction_xact_id] = FullTransactionIdGetDatum(current->xact_id);
@@ -241,8 +237,7 @@ insert_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
 	// Without a time zone, in UTC, as the clients of the original write it.
 	values[transaction_inserted_at] = TimestampGetDatum(GetCurrentTimestamp());
 	memset(nulls, false, sizeof(bool) * transaction_columns);
-	writer_insert(&prefix->transactions, rel, values, nulls);
-	RelationClose(rel);
+	writer_insert(&prefix->transactions, values, nulls);
 	// Only the executor may have stored something else.
 	if (!prefix->transactions.direct)
 		read_transaction(prefix, current, values, nulls);

@@ -3,6 +3,7 @@
 // The order of the checks is part of the contract: configuration, mode, key, image, difference,
 // transaction.
 
+#include "capture/batch.hpp"
 #include "capture/context.hpp"
 #include "capture/row_image.hpp"
 #include "capture/transaction.hpp"
@@ -90,9 +91,12 @@ effective_mode(const Plan *plan, const Prefix *prefix)
 bool
 describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls)
 {
-	RowView row = row_view(plan, event->row);
 	RowDifference difference = {};
+	RowView row;
 
+	if (event->op == op_update && rows_look_equal(event->old_row, event->row))
+		return false;
+	row = row_view(plan, event->row);
 	if (event->op == op_update)
 	{
 		RowView old_row = row_view(plan, event->old_row);
@@ -161,7 +165,6 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 	bool nulls[change_columns] = {};
 	CurrentTransaction current;
 	Found found;
-	Relation changes;
 	bool was_valid;
 
 	if (unlikely(!plan->configured))
@@ -177,18 +180,15 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 		return found == Found::not_recorded;
 
 	was_valid = plan_is_valid(entry);
-	changes = writer_open(&prefix->changes, current.xact_id);
+	writer_lock(&prefix->changes, current.xact_id);
 	if (unlikely(was_valid && !plan_is_valid(entry)))
-	{
-		RelationClose(changes);
 		return false;
-	}
 	values[change_id] = Int64GetDatum(nextval_internal(prefix->changes_seq, false));
 	values[change_transaction_xact_id] = FullTransactionIdGetDatum(current.xact_id);
 	values[change_transaction_id] = Int64GetDatum(current.id);
 	values[change_op] = ObjectIdGetDatum(prefix->ops[event->op]);
-	writer_insert(&prefix->changes, changes, values, nulls);
-	RelationClose(changes);
+	if (!batch_add(&prefix->changes, values, nulls))
+		writer_insert(&prefix->changes, values, nulls);
 	return true;
 }
 

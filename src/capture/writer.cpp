@@ -9,6 +9,8 @@ namespace carbonite
 namespace
 {
 
+uint64 serials;
+
 // A trigger that an INSERT has to fire and that the caller does not stand in for.
 bool
 has_foreign_insert_trigger(Relation rel, Oid allowed_trigger, Oid referenced)
@@ -96,7 +98,10 @@ compile_indexes(Writer *writer, Relation rel)
 		index->oid = RelationGetRelid(irel);
 		index->natts = index->info->ii_NumIndexAttrs;
 		for (int i = 0; i < index->natts; i++)
+		{
 			index->attnums[i] = index->info->ii_IndexAttrNumbers[i];
+			writer->last_key = Max(writer->last_key, index->attnums[i]);
+		}
 		index->check = form->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
 		if (form->indisready)
 			writer->nindexes++;
@@ -158,38 +163,55 @@ get_locked_relation(Oid relid)
 	return rel;
 }
 
+// Adds the entries of a row to one index.
 void
-insert_direct(const Writer *writer, Relation rel, const Datum *values, const bool *nulls)
+insert_into_index(const WriterIndex *index, Relation irel, Relation rel, const Datum *values,
+                  const bool *nulls, ItemPointer tid)
 {
-	Datum *row = (Datum *) palloc0(sizeof(Datum) * writer->natts);
-	bool *row_nulls = (bool *) palloc(sizeof(bool) * writer->natts);
-	HeapTuple tuple;
+	Datum keys[INDEX_MAX_KEYS];
+	bool key_nulls[INDEX_MAX_KEYS];
 
-	memset(row_nulls, true, writer->natts);
+	for (int i = 0; i < index->natts; i++)
+	{
+		keys[i] = values[index->attnums[i] - 1];
+		key_nulls[i] = nulls[index->attnums[i] - 1];
+	}
+	index_insert_compat(irel, keys, key_nulls, tid, rel, index->check, index->info);
+}
+
+// Spreads the writer's columns over the attributes of its table.
+void
+fill_attributes(const Writer *writer, const Datum *values, const bool *nulls, Datum *row,
+                bool *row_nulls)
+{
+	memset(row_nulls, true, writer->desc->natts);
 	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		row[writer->attnums[i] - 1] = values[i];
 		row_nulls[writer->attnums[i] - 1] = nulls[i];
 	}
-	tuple = heap_form_tuple(RelationGetDescr(rel), row, row_nulls);
+}
+
+void
+insert_direct(const Writer *writer, const Datum *values, const bool *nulls)
+{
+	Datum *row = (Datum *) palloc0(sizeof(Datum) * writer->desc->natts);
+	bool *row_nulls = (bool *) palloc(sizeof(bool) * writer->desc->natts);
+	Relation rel = get_locked_relation(writer->relid);
+	HeapTuple tuple;
+
+	fill_attributes(writer, values, nulls, row, row_nulls);
+	tuple = heap_form_tuple(writer->desc, row, row_nulls);
 	tuple->t_tableOid = writer->relid;
 	heap_insert(rel, tuple, GetCurrentCommandId(true), 0, nullptr);
-
 	for (int i = 0; i < writer->nindexes; i++)
 	{
-		const WriterIndex *index = &writer->indexes[i];
-		Relation irel = get_locked_relation(index->oid);
-		Datum keys[INDEX_MAX_KEYS];
-		bool key_nulls[INDEX_MAX_KEYS];
+		Relation irel = get_locked_relation(writer->indexes[i].oid);
 
-		for (int k = 0; k < index->natts; k++)
-		{
-			keys[k] = row[index->attnums[k] - 1];
-			key_nulls[k] = row_nulls[index->attnums[k] - 1];
-		}
-		index_insert_compat(irel, keys, key_nulls, &tuple->t_self, rel, index->check, index->info);
+		insert_into_index(&writer->indexes[i], irel, rel, row, row_nulls, &tuple->t_self);
 		RelationClose(irel);
 	}
+	RelationClose(rel);
 }
 
 } // namespace
@@ -203,7 +225,8 @@ writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int nc
 	Assert(ncolumns <= max_writer_columns);
 	writer->relid = RelationGetRelid(rel);
 	writer->owner = rel->rd_rel->relowner;
-	writer->natts = desc->natts;
+	writer->serial = ++serials;
+	writer->desc = CreateTupleDescCopy(desc);
 	writer->ncolumns = ncolumns;
 	for (int i = 0; i < ncolumns; i++)
 	{
@@ -229,28 +252,58 @@ writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int nc
 	                 !has_foreign_insert_trigger(rel, allowed_trigger, referenced);
 }
 
-Relation
-writer_open(const Writer *writer, FullTransactionId xact)
+void
+writer_lock(const Writer *writer, FullTransactionId xact)
 {
 	if (likely(FullTransactionIdEquals(writer->locked_xact, xact) &&
 	           writer->locked_subxact == GetCurrentSubTransactionId()))
-		return get_locked_relation(writer->relid);
+		return;
 
 	LockRelationOid(writer->relid, RowExclusiveLock);
 	for (int i = 0; i < writer->nindexes; i++)
 		LockRelationOid(writer->indexes[i].oid, RowExclusiveLock);
 	writer->locked_xact = xact;
 	writer->locked_subxact = GetCurrentSubTransactionId();
-	return get_locked_relation(writer->relid);
 }
 
 void
-writer_insert(const Writer *writer, Relation rel, const Datum *values, const bool *nulls)
+writer_insert(const Writer *writer, const Datum *values, const bool *nulls)
 {
 	if (writer->direct)
-		insert_direct(writer, rel, values, nulls);
+		insert_direct(writer, values, nulls);
 	else
 		insert_through_executor(writer, values, nulls);
+}
+
+HeapTuple
+writer_form_row(const Writer *writer, const Datum *values, const bool *nulls)
+{
+	Datum row[MaxHeapAttributeNumber];
+	bool row_nulls[MaxHeapAttributeNumber];
+
+	fill_attributes(writer, values, nulls, row, row_nulls);
+	return heap_form_tuple(writer->desc, row, row_nulls);
+}
+
+void
+writer_insert_rows(const Writer *writer, TupleTableSlot **slots, int count, CommandId command)
+{
+	Relation rel = get_locked_relation(writer->relid);
+
+	heap_multi_insert(rel, slots, count, command, 0, nullptr);
+	for (int i = 0; i < writer->nindexes; i++)
+	{
+		Relation irel = get_locked_relation(writer->indexes[i].oid);
+
+		for (int k = 0; k < count; k++)
+		{
+			slot_getsomeattrs(slots[k], writer->last_key);
+			insert_into_index(&writer->indexes[i], irel, rel, slots[k]->tts_values,
+			                  slots[k]->tts_isnull, &slots[k]->tts_tid);
+		}
+		RelationClose(irel);
+	}
+	RelationClose(rel);
 }
 
 } // namespace carbonite

@@ -33,14 +33,16 @@ struct Writer
 	Oid relid;
 	Oid owner;
 	bool direct;
-	int natts;
+	uint64 serial;  // tells writers apart, also those that are gone
+	TupleDesc desc; // the writer's own copy
 	int ncolumns;
 	AttrNumber attnums[max_writer_columns];
 	Oid types[max_writer_columns];
 	int nindexes;
 	WriterIndex *indexes;
+	int last_key; // the last attribute that an index needs
 	const char *insert_sql;
-	// The subtransaction that took the locks which writer_open() needs, and so has them still.
+	// The subtransaction that took the locks which writer_lock() takes, and so has them still.
 	mutable FullTransactionId locked_xact;
 	mutable SubTransactionId locked_subxact;
 };
@@ -51,11 +53,18 @@ struct Writer
 void writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, int ncolumns,
                     Oid allowed_trigger, Oid referenced);
 
-// Opens the writer's relation for writer_insert(), and locks it and its indexes. `xact` is the
-// current top-level transaction. To be closed with RelationClose().
-Relation writer_open(const Writer *writer, FullTransactionId xact);
+// Locks the writer's relation and indexes until the end of the transaction, which has to happen
+// before rows are written. `xact` is the current top-level transaction. The locks may bring news
+// that make the writer stale.
+void writer_lock(const Writer *writer, FullTransactionId xact);
 
 // Inserts one row as the owner of the table, without privilege checks on the current user.
-void writer_insert(const Writer *writer, Relation rel, const Datum *values, const bool *nulls);
+void writer_insert(const Writer *writer, const Datum *values, const bool *nulls);
+
+// Forms a row in the current memory context, for a direct writer.
+HeapTuple writer_form_row(const Writer *writer, const Datum *values, const bool *nulls);
+
+// Inserts the rows in slots at once, as of a command, through a direct writer.
+void writer_insert_rows(const Writer *writer, TupleTableSlot **slots, int count, CommandId command);
 
 } // namespace carbonite

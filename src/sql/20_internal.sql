@@ -99,3 +99,14 @@ $$;
 COMMENT ON FUNCTION carbonite._capture_triggers(text) IS
     'internal: tables with a capture trigger of a prefix';
 
+CREATE FUNCTION carbonite._check_choice(option text, given text, choices text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF given <> ALL (choices) THEN
+        RAISE EXCEPTION '% "%" is not known', option, given
+            USING ERRCODE = 'invalid_parameter_value',
+                HINT = format('Use %s.', array_to_string(choices, ' or '));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._check_choice(text, text, text[]) IS 'internal: raises 22023 for an unknown value';

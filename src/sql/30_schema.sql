@@ -26,18 +26,6 @@ $$;
 COMMENT ON FUNCTION carbonite._check_prefix_name(text) IS
     'internal: raises 42602, 42622 or 42939 unless a name can be that of a prefix';
 
-CREATE FUNCTION carbonite._check_transaction_mode(transaction_mode text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF transaction_mode NOT IN ('required', 'auto', 'optional') THEN
-        RAISE EXCEPTION 'transaction_mode "%" is not known', transaction_mode
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Use required, auto or optional.';
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION carbonite._check_transaction_mode(text) IS
-    'internal: raises 22023 unless a transaction mode exists';
-
 -- Creates the tables of a prefix in an empty schema.
 CREATE FUNCTION carbonite._create_tables(carbonite_prefix text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $create$
@@ -65,7 +53,7 @@ BEGIN
         COMMENT ON SEQUENCE PREFIX.transactions_id_seq IS 'ids of transactions';
 
         CREATE TABLE PREFIX.changes (
-            id bigserial CONSTRAINT changes_pkey PRIMARY KEY,
+            id bigserial,
             transaction_xact_id xid8 NOT NULL,
             op PREFIX.change_op NOT NULL,
             table_prefix varchar COLLATE "C" NOT NULL,
@@ -83,9 +71,10 @@ BEGIN
             ALTER table_prefix SET STORAGE PLAIN,
             ALTER table_name SET STORAGE PLAIN,
             ALTER table_pk SET STORAGE PLAIN;
-        CREATE INDEX changes_transaction_id_index ON PREFIX.changes (transaction_id);
         CREATE INDEX changes_table_prefix_table_name_table_pk_index
-            ON PREFIX.changes (table_pk, table_name, table_prefix);
+            ON PREFIX.changes (table_pk carbonite.key_ops, table_name, table_prefix);
+        -- Without the extension the table can be read on.
+        ALTER INDEX PREFIX.changes_table_prefix_table_name_table_pk_index DEPENDS ON EXTENSION carbonite;
         COMMENT ON TABLE PREFIX.changes IS 'recorded changes, one per row that was inserted, updated or deleted';
         COMMENT ON COLUMN PREFIX.changes.id IS 'grows with each change';
         COMMENT ON COLUMN PREFIX.changes.transaction_xact_id IS 'xid of the transaction that made the change';
@@ -97,7 +86,6 @@ BEGIN
         COMMENT ON COLUMN PREFIX.changes.changed IS 'columns that an update changed';
         COMMENT ON COLUMN PREFIX.changes.transaction_id IS 'the row of transactions';
         COMMENT ON COLUMN PREFIX.changes.changed_from IS 'old values of changed columns, if the trigger stores them';
-        COMMENT ON INDEX PREFIX.changes_transaction_id_index IS 'changes of a transaction';
         COMMENT ON INDEX PREFIX.changes_table_prefix_table_name_table_pk_index IS 'history of a record';
 
         CREATE TABLE PREFIX.triggers (
@@ -153,6 +141,41 @@ END
 $create$;
 COMMENT ON FUNCTION carbonite._create_tables(text) IS 'internal: creates the types and tables of a prefix';
 
+-- Gives changes the indexes of a set, in place of those of the other one.
+CREATE FUNCTION carbonite._create_indexes(indexes text, carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $create$
+BEGIN
+    EXECUTE replace($ddl$
+        ALTER TABLE PREFIX.changes DROP CONSTRAINT IF EXISTS changes_pkey;
+        DROP INDEX IF EXISTS PREFIX.changes_transaction_id_index;
+    $ddl$, 'PREFIX', quote_ident(carbonite_prefix));
+    EXECUTE replace(CASE indexes
+        WHEN 'fast' THEN $ddl$
+            ALTER TABLE PREFIX.changes ADD CONSTRAINT changes_pkey PRIMARY KEY (transaction_id, id);
+            COMMENT ON CONSTRAINT changes_pkey ON PREFIX.changes IS 'changes of a transaction, in order';
+        $ddl$
+        WHEN 'compatible' THEN $ddl$
+            ALTER TABLE PREFIX.changes ADD CONSTRAINT changes_pkey PRIMARY KEY (id);
+            CREATE INDEX changes_transaction_id_index ON PREFIX.changes (transaction_id);
+            COMMENT ON INDEX PREFIX.changes_transaction_id_index IS 'changes of a transaction';
+        $ddl$
+    END, 'PREFIX', quote_ident(carbonite_prefix));
+END
+$create$;
+COMMENT ON FUNCTION carbonite._create_indexes(text, text) IS 'internal: creates a set of indexes of changes';
+
+-- The set of indexes that changes has, as its primary key tells.
+CREATE FUNCTION carbonite._indexes(carbonite_prefix text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN EXISTS (
+        SELECT
+        FROM pg_constraint c
+        WHERE c.conrelid = to_regclass(format('%I.changes', carbonite_prefix))
+            AND c.contype = 'p' AND cardinality(c.conkey) = 2
+    ) THEN 'fast' ELSE 'compatible' END
+$$;
+COMMENT ON FUNCTION carbonite._indexes(text) IS 'internal: the set of indexes of a prefix';
+
 -- Creates the triggers on the tables of a prefix.
 CREATE FUNCTION carbonite._create_table_triggers(carbonite_prefix text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $create$
@@ -185,8 +208,19 @@ END
 $create$;
 COMMENT ON FUNCTION carbonite._create_table_triggers(text) IS 'internal: creates the triggers of a prefix''s own tables';
 
+CREATE FUNCTION carbonite._check_schema_options(transaction_mode text, indexes text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM carbonite._check_choice('transaction_mode', transaction_mode, '{required,auto,optional}');
+    PERFORM carbonite._check_choice('indexes', indexes, '{fast,compatible}');
+END
+$$;
+COMMENT ON FUNCTION carbonite._check_schema_options(text, text) IS
+    'internal: raises 22023 for options that a prefix cannot have';
+
 CREATE FUNCTION carbonite.install_schema(
     transaction_mode text DEFAULT NULL,
+    indexes text DEFAULT NULL,
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -194,14 +228,16 @@ DECLARE
     current_mode text;
 BEGIN
     PERFORM carbonite._check_prefix_name(carbonite_prefix);
-    PERFORM carbonite._check_transaction_mode(transaction_mode);
+    PERFORM carbonite._check_schema_options(transaction_mode, indexes);
 
     IF carbonite._is_prefix(carbonite_prefix) THEN
         EXECUTE format('SELECT s.transaction_mode FROM %I.settings s', carbonite_prefix) INTO current_mode;
-        IF transaction_mode IS DISTINCT FROM current_mode AND transaction_mode IS NOT NULL THEN
-            RAISE EXCEPTION 'carbonite prefix "%" is installed already, with transaction_mode %',
-                carbonite_prefix, current_mode
-                USING ERRCODE = 'duplicate_object', HINT = 'Change it with carbonite.configure_schema().';
+        IF transaction_mode IS DISTINCT FROM current_mode AND transaction_mode IS NOT NULL
+            OR indexes <> carbonite._indexes(carbonite_prefix)
+        THEN
+            RAISE EXCEPTION 'carbonite prefix "%" is installed already, with transaction_mode % and indexes %',
+                carbonite_prefix, current_mode, carbonite._indexes(carbonite_prefix)
+                USING ERRCODE = 'duplicate_object', HINT = 'Change them with carbonite.configure_schema().';
         END IF;
         RAISE NOTICE 'carbonite prefix "%" is installed already', carbonite_prefix;
         RETURN;
@@ -218,20 +254,23 @@ BEGIN
     END IF;
     EXECUTE format('COMMENT ON SCHEMA %I IS %L', carbonite_prefix, 'an audit trail of carbonite');
     PERFORM carbonite._create_tables(carbonite_prefix);
+    PERFORM carbonite._create_indexes(coalesce(indexes, 'fast'), carbonite_prefix);
     PERFORM carbonite._create_capture_functions(to_regnamespace(carbonite_prefix));
     PERFORM carbonite._create_table_triggers(carbonite_prefix);
     EXECUTE format('INSERT INTO %I.settings (transaction_mode) VALUES ($1)', carbonite_prefix)
         USING coalesce(transaction_mode, 'required');
 END
 $$;
-COMMENT ON FUNCTION carbonite.install_schema(text, text) IS
+COMMENT ON FUNCTION carbonite.install_schema(text, text, text) IS
     'Creates a prefix: a schema with the tables transactions, changes, triggers, outboxes and settings. '
-    'transaction_mode: required (default), auto or optional. Installing again changes nothing. '
+    'transaction_mode: required (default), auto or optional. indexes of changes: fast (default), with the primary '
+    'key (transaction_id, id), or compatible, with the primary key (id). Installing again changes nothing. '
     'Errors: 42602, 42622, 42939 for a bad name; 42P06 if the schema has other contents; 42710 if it is '
-    'installed with another transaction_mode; 22023. Example: SELECT carbonite.install_schema()';
+    'installed with other options; 22023. Example: SELECT carbonite.install_schema()';
 
 CREATE FUNCTION carbonite.configure_schema(
-    transaction_mode text,
+    transaction_mode text DEFAULT NULL,
+    indexes text DEFAULT NULL,
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -239,20 +278,25 @@ DECLARE
     updated bigint;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    PERFORM carbonite._check_transaction_mode(transaction_mode);
-    -- A catalog table knows no ON CONFLICT.
-    EXECUTE format('UPDATE %I.settings s SET transaction_mode = coalesce($1, s.transaction_mode)', carbonite_prefix)
-        USING transaction_mode;
-    GET DIAGNOSTICS updated = ROW_COUNT;
-    IF updated = 0 THEN
-        EXECUTE format('INSERT INTO %I.settings (transaction_mode) VALUES (coalesce($1, ''required''))', carbonite_prefix)
-            USING transaction_mode;
+    PERFORM carbonite._check_schema_options(transaction_mode, indexes);
+    IF transaction_mode IS NOT NULL THEN
+        -- A catalog table knows no ON CONFLICT.
+        EXECUTE format('UPDATE %I.settings s SET transaction_mode = $1', carbonite_prefix) USING transaction_mode;
+        GET DIAGNOSTICS updated = ROW_COUNT;
+        IF updated = 0 THEN
+            EXECUTE format('INSERT INTO %I.settings (transaction_mode) VALUES ($1)', carbonite_prefix)
+                USING transaction_mode;
+        END IF;
+    END IF;
+    IF indexes <> carbonite._indexes(carbonite_prefix) THEN
+        PERFORM carbonite._create_indexes(indexes, carbonite_prefix);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION carbonite.configure_schema(text, text) IS
-    'Changes the transaction_mode of a prefix, in every session from its next statement on. '
-    'Errors: 3F000 if the prefix does not exist; 22023. '
+COMMENT ON FUNCTION carbonite.configure_schema(text, text, text) IS
+    'Changes options of a prefix, in every session from its next statement on; those that are not given stay. '
+    'Other indexes are built at once, which locks changes for as long as that takes. Options and errors as of '
+    'install_schema(); 3F000 if the prefix does not exist. '
     'Example: SELECT carbonite.configure_schema(transaction_mode => ''auto'')';
 
 CREATE FUNCTION carbonite.drop_schema(

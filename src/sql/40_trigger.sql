@@ -70,18 +70,6 @@ $$;
 COMMENT ON FUNCTION carbonite._check_columns(regclass, text, text[]) IS
     'internal: raises 42703 for a name that is not a column of a table';
 
-CREATE FUNCTION carbonite._check_choice(option text, given text, choices text[]) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF given <> ALL (choices) THEN
-        RAISE EXCEPTION '% "%" is not known', option, given
-            USING ERRCODE = 'invalid_parameter_value',
-                HINT = format('Use %s.', array_to_string(choices, ' or '));
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION carbonite._check_choice(text, text, text[]) IS 'internal: raises 22023 for an unknown value';
-
 -- What install_trigger() and configure_trigger() check alike.
 CREATE FUNCTION carbonite._check_options(
     table_name regclass,

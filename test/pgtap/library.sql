@@ -86,7 +86,7 @@ BEGIN FOR line IN EXECUTE 'EXPLAIN ' || statement LOOP whole := whole || line; E
 SELECT matches(plan_of(format($$EXECUTE history('public', 'rabbits', '{%s}')$$, :rabbit)),
     'changes_table_prefix_table_name_table_pk_index', 'changes(record) uses the index');
 SELECT is((SELECT count(*) FROM carbonite.changes('rabbits', ARRAY[:'rabbit'])), 2::bigint, 'and finds both');
-SELECT matches(plan_of('DELETE FROM carbonite_default.changes WHERE transaction_id = 1'), 'changes_transaction_id_index',
+SELECT matches(plan_of('DELETE FROM carbonite_default.changes WHERE transaction_id = 1'), 'changes_pkey',
     'so do the changes of a transaction');
 
 -- outboxes: a queue, a step, a purge
