@@ -48,5 +48,43 @@ cmp_ok(growth(q{DO $$ BEGIN FOR i IN 1 .. 100 LOOP
 	DROP TABLE burrow; END LOOP; END $$;}, $own), '<', 100_000,
 	'nor do 300 tables that were dropped');
 
+# A statement of a million rows, seen by a trigger that fires when all of them were recorded. The
+# queue of trigger events is PostgreSQL's, so a table with another trigger needs it too.
+$node->safe_psql('postgres', q{
+	CREATE TABLE warren (id int PRIMARY KEY, name text);
+	CREATE TABLE hutch (LIKE warren INCLUDING ALL);
+	SELECT carbonite.install_trigger('warren');
+	CREATE FUNCTION do_nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+	CREATE CONSTRAINT TRIGGER do_nothing AFTER INSERT ON hutch FOR EACH ROW EXECUTE FUNCTION do_nothing();
+	CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		RAISE INFO 'memory: % %', (SELECT coalesce(sum(total_bytes), 0) FROM pg_backend_memory_contexts
+				WHERE name IN ('carbonite rows', 'carbonite writing')),
+			substring(pg_read_file('/proc/self/status') FROM 'RssAnon:\s+(\d+)')::bigint * 1024;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER tell AFTER INSERT ON warren EXECUTE FUNCTION tell();
+	CREATE TRIGGER tell AFTER INSERT ON hutch EXECUTE FUNCTION tell();});
+
+sub memory_at_end
+{
+	my ($table, $rows, $width, $settings) = @_;
+	my ($output, $told);
+	$node->psql('postgres', "LOAD 'carbonite'; $settings; INSERT INTO $table SELECT n, repeat(md5(n::text), $width) FROM generate_series(1, $rows) n; DELETE FROM $table", stderr => \$told);
+	my ($own, $anonymous) = $told =~ /memory: (\d+) (\d+)/;
+	note "$rows rows in $table, $settings: rows that wait take $own bytes, the backend in all $anonymous";
+	return ($own, $anonymous);
+}
+
+my ($none, $without) = memory_at_end('hutch', 1_000_000, 4, 'SET work_mem = 4096');
+my ($waiting, $with) = memory_at_end('warren', 1_000_000, 4, 'SET work_mem = 4096');
+cmp_ok($waiting, '>', 0, 'rows of a large statement wait');
+cmp_ok($waiting, '<', 300_000, 'but few');
+cmp_ok($with - $without, '<', 3_000_000, 'a million of them take no more memory than another trigger does');
+($waiting) = memory_at_end('warren', 2000, 1000, 'SET carbonite.batch_rows = 1000');
+cmp_ok($waiting, '<', 1_500_000, 'a batch of large rows is limited by its bytes');
+($waiting) = memory_at_end('warren', 2000, 4, 'SET carbonite.batch_rows = 0');
+is($waiting, 0, 'and none wait with batch_rows = 0');
+
 $node->stop;
 done_testing();
