@@ -36,7 +36,7 @@ WHERE p.pronamespace IN ('carbonite'::regnamespace, 'carbonite_default'::regname
     AND obj_description(p.oid, 'pg_proc') IS NULL;
 SELECT p.proname FROM pg_proc p
 WHERE p.pronamespace = 'carbonite'::regnamespace AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')
-    AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false);
+    AND p.prokind <> 'a' AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false);
 SELECT c.relname FROM pg_class c
 WHERE c.relnamespace IN ('carbonite'::regnamespace, 'carbonite_default'::regnamespace)
     AND c.relkind IN ('r', 'v') AND obj_description(c.oid, 'pg_class') IS NULL;

@@ -28,6 +28,7 @@ struct Configuration
 	bool store_changed_from;
 	bool exact_comparison;
 	bool mask_primary_key;
+	bool store_changed_data;
 	ArrayType *primary_key_columns;
 	ArrayType *excluded_columns;
 	ArrayType *filtered_columns;
@@ -86,6 +87,7 @@ read_configuration(Configuration *config, HeapTuple tuple, TupleDesc desc)
 	config->store_changed_from = config_flag(tuple, desc, "store_changed_from", false);
 	config->exact_comparison = config_flag(tuple, desc, "exact_comparison", false);
 	config->mask_primary_key = config_flag(tuple, desc, "mask_primary_key", true);
+	config->store_changed_data = equal_text(config_text(tuple, desc, "store_data"), "changed");
 	config->primary_key_columns = config_array(tuple, desc, "primary_key_columns");
 	config->excluded_columns = config_array(tuple, desc, "excluded_columns");
 	config->filtered_columns = config_array(tuple, desc, "filtered_columns");
@@ -255,6 +257,19 @@ find_attribute(TupleDesc desc, const char *name)
 	return nullptr;
 }
 
+// Marks a column of `data` as one of the key; false if it is not in `data`.
+bool
+mark_key_column(Plan *plan, AttrNumber attnum)
+{
+	for (int i = 0; i < plan->ncolumns; i++)
+		if (plan->columns[i].attnum == attnum)
+		{
+			plan->columns[i].in_key = true;
+			return true;
+		}
+	return false;
+}
+
 void
 compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
 {
@@ -268,6 +283,7 @@ compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
 		                errmsg("cannot use more than %d primary key columns", INDEX_MAX_KEYS)));
 	plan->has_key = count > 0;
+	plan->store_partial_data = config->store_changed_data && plan->has_key;
 	plan->key_columns = (KeyColumn *) palloc0(sizeof(KeyColumn) * Max(count, 1));
 	for (int i = 0; i < count; i++)
 	{
@@ -283,6 +299,10 @@ compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
 		key_column_compile(column, att->attnum, att->atttypid);
 		column->masked = config->mask_primary_key && array_contains(config->filtered_columns, name);
 		plan->nkeys++;
+		// Records whose key is masked cannot be told apart to complete their rows, and of a column
+		// that is not recorded nobody looks whether it changed.
+		if (column->masked || !mark_key_column(plan, att->attnum))
+			plan->store_partial_data = false;
 	}
 }
 

@@ -18,6 +18,7 @@ struct Column
 {
 	AttrNumber attnum;
 	bool masked;
+	bool in_key;
 	bool by_value;
 	int16 length;
 	JsonConverter converter;
@@ -39,7 +40,8 @@ struct Plan
 	CaptureMode mode;
 	bool store_changed_from;
 	bool exact_comparison;
-	Datum table_prefix; // varchar
+	bool store_partial_data; // of updates that leave the key as it is
+	Datum table_prefix;      // varchar
 	Datum table_name;
 	int ncolumns; // the columns of `data`, in the order of jsonb keys
 	Column *columns;

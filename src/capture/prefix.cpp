@@ -18,6 +18,7 @@ constexpr WriterColumn change_writer_columns[change_columns] = {
 	{"changed", VARCHARARRAYOID, false},
 	{"transaction_id", INT8OID, false},
 	{"changed_from", JSONBOID, true},
+	{"data_is_partial", BOOLOID, false},
 };
 
 constexpr WriterColumn transaction_writer_columns[transaction_columns] = {

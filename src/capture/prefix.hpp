@@ -27,6 +27,7 @@ enum ChangeColumn
 	change_changed,
 	change_transaction_id,
 	change_changed_from,
+	change_data_is_partial,
 	change_columns
 };
 

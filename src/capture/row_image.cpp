@@ -173,6 +173,7 @@ column_differs(const Plan *plan, int i, RowView old_row, RowView new_row, RowDif
 		return false;
 	if (!old_null && !new_null && same_bytes(column, old_row.values[index], new_row.values[index]))
 		return false;
+	difference->key_changed |= column->in_key;
 	if (plan->exact_comparison)
 		return true;
 	if (difference->new_values == nullptr)
@@ -204,6 +205,37 @@ with_virtual_columns(const Plan *plan, TupleTableSlot *slot)
 			ExecEvalExpr(plan->virtual_columns[i].expression, plan->expressions, &nulls[index]);
 	}
 	return RowView{values, nulls};
+}
+
+// Builds an object of the columns at some positions. `values` may hold some that are converted.
+Datum
+image_of_columns(const Plan *plan, const int *positions, int count, RowView row, JsonValue *values)
+{
+	ObjectWriter writer;
+	uint64 bytes = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		const Column *column = &plan->columns[positions[i]];
+		JsonValue *value = &values[positions[i]];
+
+		if (column->masked)
+			*value = masked_value;
+		else
+			convert(column, row, value);
+		bytes += column->key_length + value->length;
+	}
+	begin_object(&writer, count, bytes);
+	for (int i = 0; i < count; i++)
+	{
+		const Column *column = &plan->columns[positions[i]];
+
+		write_bytes(&writer, column->key, column->key_length);
+		add_entry(&writer, JENTRY_ISSTRING, column->key_length);
+	}
+	for (int i = 0; i < count; i++)
+		write_value(&writer, &values[positions[i]]);
+	return end_object(&writer);
 }
 
 } // namespace
@@ -283,35 +315,33 @@ changed_names(const Plan *plan, const RowDifference *difference)
 }
 
 Datum
+partial_image(const Plan *plan, RowView row, RowDifference *difference)
+{
+	int *positions = (int *) palloc(sizeof(int) * plan->ncolumns);
+	int count = 0;
+	int next = 0;
+
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		bool changed = next < difference->nchanged && difference->changed[next] == i;
+
+		if (changed)
+			next++;
+		if (changed || plan->columns[i].in_key)
+			positions[count++] = i;
+	}
+	if (difference->new_values == nullptr)
+		difference->new_values = allocate_values(plan);
+	return image_of_columns(plan, positions, count, row, difference->new_values);
+}
+
+Datum
 changed_image(const Plan *plan, RowView old_row, RowDifference *difference)
 {
-	ObjectWriter writer;
-	uint64 bytes = 0;
-
 	if (difference->old_values == nullptr)
 		difference->old_values = allocate_values(plan);
-	for (int i = 0; i < difference->nchanged; i++)
-	{
-		const Column *column = &plan->columns[difference->changed[i]];
-		JsonValue *value = &difference->old_values[difference->changed[i]];
-
-		if (column->masked)
-			*value = masked_value;
-		else
-			convert(column, old_row, value);
-		bytes += column->key_length + value->length;
-	}
-	begin_object(&writer, difference->nchanged, bytes);
-	for (int i = 0; i < difference->nchanged; i++)
-	{
-		const Column *column = &plan->columns[difference->changed[i]];
-
-		write_bytes(&writer, column->key, column->key_length);
-		add_entry(&writer, JENTRY_ISSTRING, column->key_length);
-	}
-	for (int i = 0; i < difference->nchanged; i++)
-		write_value(&writer, &difference->old_values[difference->changed[i]]);
-	return end_object(&writer);
+	return image_of_columns(plan, difference->changed, difference->nchanged, old_row,
+	                        difference->old_values);
 }
 
 } // namespace carbonite

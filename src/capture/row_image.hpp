@@ -26,8 +26,9 @@ struct RowDifference
 {
 	JsonValue *new_values; // converted where the comparison needed it
 	JsonValue *old_values;
-	int *changed; // the positions of changed columns, in key order
+	int *changed; // the positions of changed columns, in the order of jsonb keys
 	int nchanged;
+	bool key_changed; // bytes of the key differ, and so may its text
 };
 
 // Finds the columns whose values differ: as jsonb compares them, or byte for byte if the plan asks
@@ -36,6 +37,9 @@ void row_difference(const Plan *plan, RowView old_row, RowView new_row, RowDiffe
 
 // Builds `data`. `values` may hold columns that are converted already, or be null.
 Datum row_image(const Plan *plan, RowView row, JsonValue *values);
+
+// Builds `data` of an UPDATE from the columns of the key and those that changed.
+Datum partial_image(const Plan *plan, RowView row, RowDifference *difference);
 
 // Builds `changed`, the names of changed columns.
 Datum changed_names(const Plan *plan, const RowDifference *difference);

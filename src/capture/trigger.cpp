@@ -93,6 +93,7 @@ describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls
 {
 	RowDifference difference = {};
 	RowView row;
+	bool partial;
 
 	if (event->op == op_update && rows_look_equal(event->old_row, event->row))
 		return false;
@@ -117,7 +118,10 @@ describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls
 	nulls[change_table_pk] = !plan->has_key;
 	if (plan->has_key)
 		values[change_table_pk] = key_array(plan->key_columns, plan->nkeys, row.values, row.nulls);
-	values[change_data] = row_image(plan, row, difference.new_values);
+	partial = plan->store_partial_data && event->op == op_update && !difference.key_changed;
+	values[change_data] = partial ? partial_image(plan, row, &difference)
+	                              : row_image(plan, row, difference.new_values);
+	values[change_data_is_partial] = BoolGetDatum(partial);
 	values[change_table_prefix] = plan->table_prefix;
 	values[change_table_name] = plan->table_name;
 	return true;

@@ -18,7 +18,8 @@ CREATE TYPE carbonite.change AS (
     data jsonb,
     changed text[],
     transaction_id bigint,
-    changed_from jsonb
+    changed_from jsonb,
+    data_is_partial boolean
 );
 COMMENT ON TYPE carbonite.change IS 'a row of <prefix>.changes';
 

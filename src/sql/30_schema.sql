@@ -64,7 +64,8 @@ BEGIN
             transaction_id bigint NOT NULL
                 CONSTRAINT changes_transaction_id_fkey
                 REFERENCES PREFIX.transactions (id) ON UPDATE CASCADE ON DELETE CASCADE,
-            changed_from jsonb
+            changed_from jsonb,
+            data_is_partial boolean NOT NULL DEFAULT false
         );
         -- Keys are short and compared often: without a packed header they need no unpacking in the index.
         ALTER TABLE PREFIX.changes
@@ -86,6 +87,7 @@ BEGIN
         COMMENT ON COLUMN PREFIX.changes.changed IS 'columns that an update changed';
         COMMENT ON COLUMN PREFIX.changes.transaction_id IS 'the row of transactions';
         COMMENT ON COLUMN PREFIX.changes.changed_from IS 'old values of changed columns, if the trigger stores them';
+        COMMENT ON COLUMN PREFIX.changes.data_is_partial IS 'data of this update has the columns of the key and those that changed only';
         COMMENT ON INDEX PREFIX.changes_table_prefix_table_name_table_pk_index IS 'history of a record';
 
         CREATE TABLE PREFIX.triggers (
@@ -101,7 +103,9 @@ BEGIN
             store_changed_from boolean NOT NULL DEFAULT false,
             table_oid regclass,
             exact_comparison boolean NOT NULL DEFAULT false,
-            mask_primary_key boolean NOT NULL DEFAULT true
+            mask_primary_key boolean NOT NULL DEFAULT true,
+            store_data text NOT NULL DEFAULT 'full'
+                CONSTRAINT triggers_store_data CHECK (store_data IN ('full', 'changed'))
         ) WITH (user_catalog_table = true);
         CREATE UNIQUE INDEX triggers_table_index ON PREFIX.triggers (table_prefix, table_name)
             INCLUDE (primary_key_columns, excluded_columns, filtered_columns, mode, store_changed_from);
@@ -116,6 +120,7 @@ BEGIN
         COMMENT ON COLUMN PREFIX.triggers.table_oid IS 'the table itself, found by its name when the row is written';
         COMMENT ON COLUMN PREFIX.triggers.exact_comparison IS 'a value that differs in its bytes only, as numeric 1.1 and 1.10, has changed';
         COMMENT ON COLUMN PREFIX.triggers.mask_primary_key IS 'filtered columns are masked in table_pk too';
+        COMMENT ON COLUMN PREFIX.triggers.store_data IS 'what updates record in data: the full row, or the key and changed columns';
 
         CREATE TABLE PREFIX.outboxes (
             name varchar CONSTRAINT outboxes_pkey PRIMARY KEY,

@@ -77,6 +77,7 @@ CREATE FUNCTION carbonite._check_options(
     excluded_columns text[],
     filtered_columns text[],
     mode text,
+    store_data text,
     "initially" text
 ) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -86,10 +87,11 @@ BEGIN
     PERFORM carbonite._check_columns(table_name, 'excluded_columns', excluded_columns);
     PERFORM carbonite._check_columns(table_name, 'filtered_columns', filtered_columns);
     PERFORM carbonite._check_choice('mode', mode, '{capture,ignore}');
+    PERFORM carbonite._check_choice('store_data', store_data, '{full,changed}');
     PERFORM carbonite._check_choice('initially', "initially", '{immediate,deferred}');
 END
 $$;
-COMMENT ON FUNCTION carbonite._check_options(regclass, text[], text[], text[], text, text) IS
+COMMENT ON FUNCTION carbonite._check_options(regclass, text[], text[], text[], text, text, text) IS
     'internal: raises 42809, 0A000, 42703 or 22023 for options that a table cannot have';
 
 -- The columns of the table's primary key, in the order of the key.
@@ -197,6 +199,7 @@ CREATE FUNCTION carbonite.install_trigger(
     store_changed_from boolean DEFAULT false,
     exact_comparison boolean DEFAULT false,
     mask_primary_key boolean DEFAULT true,
+    store_data text DEFAULT 'full',
     "initially" text DEFAULT 'immediate',
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
@@ -207,7 +210,7 @@ DECLARE
     same boolean;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, "initially");
+    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, store_data, "initially");
     primary_key_columns := coalesce(primary_key_columns, carbonite._primary_key_columns(table_name));
 
     SELECT t.is_deferred INTO deferred
@@ -217,13 +220,13 @@ BEGIN
     IF deferred IS NOT NULL AND own_configuration IS NOT NULL THEN
         EXECUTE format(
             'SELECT (t.primary_key_columns::text[], t.excluded_columns::text[], t.filtered_columns::text[],
-                 t.mode::text, t.store_changed_from, t.exact_comparison, t.mask_primary_key)
-                 IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7, $8)
+                 t.mode::text, t.store_changed_from, t.exact_comparison, t.mask_primary_key, t.store_data)
+                 IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7, $8, $9)
              FROM %I.triggers t WHERE t.id = $1', carbonite_prefix)
             INTO same
             USING own_configuration, primary_key_columns, coalesce(excluded_columns, '{}'),
                 coalesce(filtered_columns, '{}'), coalesce(mode, 'capture'), coalesce(store_changed_from, false),
-                coalesce(exact_comparison, false), coalesce(mask_primary_key, true);
+                coalesce(exact_comparison, false), coalesce(mask_primary_key, true), coalesce(store_data, 'full');
         IF NOT same OR deferred <> (coalesce("initially", 'immediate') = 'deferred') THEN
             RAISE EXCEPTION 'changes of table % are recorded in "%" already, with other options',
                 table_name, carbonite_prefix
@@ -238,24 +241,25 @@ BEGIN
     EXECUTE format('DELETE FROM %I.triggers t WHERE t.id = $1', carbonite_prefix) USING own_configuration;
     EXECUTE format(
         'INSERT INTO %I.triggers (table_oid, table_prefix, table_name, primary_key_columns, excluded_columns,
-             filtered_columns, mode, store_changed_from, exact_comparison, mask_primary_key)
-         SELECT c.oid, n.nspname, c.relname, $2, $3, $4, $5::%1$I.trigger_mode, $6, $7, $8
+             filtered_columns, mode, store_changed_from, exact_comparison, mask_primary_key, store_data)
+         SELECT c.oid, n.nspname, c.relname, $2, $3, $4, $5::%1$I.trigger_mode, $6, $7, $8, $9
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.oid = $1', carbonite_prefix)
         USING table_name, primary_key_columns, coalesce(excluded_columns, '{}'), coalesce(filtered_columns, '{}'),
             coalesce(mode, 'capture'), coalesce(store_changed_from, false), coalesce(exact_comparison, false),
-            coalesce(mask_primary_key, true);
+            coalesce(mask_primary_key, true), coalesce(store_data, 'full');
     IF deferred IS NULL THEN
         PERFORM carbonite._create_trigger(table_name, coalesce("initially", 'immediate'), carbonite_prefix);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION carbonite.install_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text) IS
+COMMENT ON FUNCTION carbonite.install_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text, text) IS
     'Records the changes of a table from now on. primary_key_columns: columns that identify a row '
     '(default: its primary key; {} for none). excluded_columns are not recorded. filtered_columns are '
     'recorded as [FILTERED], in the key too unless mask_primary_key is false. mode: capture or ignore. '
     'store_changed_from: record old values of changed columns. exact_comparison: numeric 1.1 -> 1.10 is '
-    'a change. initially: immediate or deferred. Installing again with the same options changes '
+    'a change. store_data: what an update records in data, full or changed, which is the key and the '
+    'changed columns. initially: immediate or deferred. Installing again with the same options changes '
     'nothing. Errors: 3F000 no such prefix; 42P01, 42703 no such table, column; 42809, 0A000 not a table that '
     'can be recorded; 42P16 no primary key; 22023; 42710 installed with other options. '
     'Example: SELECT carbonite.install_trigger(''rabbits'', excluded_columns => ''{age}'')';
@@ -269,6 +273,7 @@ CREATE FUNCTION carbonite.configure_trigger(
     store_changed_from boolean DEFAULT NULL,
     exact_comparison boolean DEFAULT NULL,
     mask_primary_key boolean DEFAULT NULL,
+    store_data text DEFAULT NULL,
     "initially" text DEFAULT NULL,
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
@@ -278,7 +283,7 @@ DECLARE
     own_configuration bigint;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, "initially");
+    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, store_data, "initially");
 
     own_configuration := carbonite._own_configuration(table_name, carbonite_prefix);
     IF own_configuration IS NULL THEN
@@ -294,10 +299,11 @@ BEGIN
              store_changed_from = coalesce($6, t.store_changed_from),
              exact_comparison = coalesce($7, t.exact_comparison),
              mask_primary_key = coalesce($8, t.mask_primary_key),
+             store_data = coalesce($9, t.store_data),
              updated_at = clock_timestamp() AT TIME ZONE ''UTC''
          WHERE t.id = $1', carbonite_prefix)
         USING own_configuration, primary_key_columns::varchar[], excluded_columns::varchar[],
-            filtered_columns::varchar[], mode, store_changed_from, exact_comparison, mask_primary_key;
+            filtered_columns::varchar[], mode, store_changed_from, exact_comparison, mask_primary_key, store_data;
 
     SELECT * INTO captured
     FROM carbonite._capture_triggers(carbonite_prefix) t WHERE t.table_oid = configure_trigger.table_name;
@@ -307,7 +313,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION carbonite.configure_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text) IS
+COMMENT ON FUNCTION carbonite.configure_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text, text) IS
     'Changes how a table is recorded, in every session from its next statement on; options that are '
     'not given stay. Options and errors as of install_trigger(); 42704 if the table is not recorded. '
     'Example: SELECT carbonite.configure_trigger(''rabbits'', mode => ''ignore'')';

@@ -1,5 +1,15 @@
 -- Reading what was recorded.
 
+-- The full row after the changes of a record so far.
+CREATE FUNCTION carbonite._complete_step(state jsonb, data jsonb, data_is_partial boolean) RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'carbonite_complete_step';
+COMMENT ON FUNCTION carbonite._complete_step(jsonb, jsonb, boolean) IS 'internal: a step of carbonite._complete()';
+CREATE AGGREGATE carbonite._complete(data jsonb, data_is_partial boolean) (
+    SFUNC = carbonite._complete_step, STYPE = jsonb, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE carbonite._complete(jsonb, boolean) IS
+    'internal: the row after changes of one record, in order, some of which hold it in part';
+
 CREATE FUNCTION carbonite.fetch_changes(carbonite_prefix text DEFAULT 'carbonite_default')
 RETURNS SETOF carbonite.change
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -8,15 +18,23 @@ DECLARE
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT c.id, c.transaction_xact_id, c.op::text, c.table_prefix::text, c.table_name::text,
-             c.table_pk::text[], c.data, c.changed::text[], c.transaction_id, c.changed_from
-         FROM %I.changes c
+             c.table_pk::text[], coalesce(earlier.data, c.data), c.changed::text[], c.transaction_id,
+             c.changed_from, coalesce(earlier.data_is_partial, false)
+         FROM %1$I.changes c
+         LEFT JOIN LATERAL (
+             SELECT carbonite._complete(e.data, e.data_is_partial ORDER BY e.id) AS data,
+                 bool_and(e.data_is_partial) AS data_is_partial
+             FROM %1$I.changes e
+             WHERE e.table_pk = c.table_pk AND e.table_name = c.table_name AND e.table_prefix = c.table_prefix
+                 AND e.id <= c.id
+         ) earlier ON c.data_is_partial
          WHERE c.transaction_id = $1
          ORDER BY c.id', carbonite_prefix)
         USING current.id;
 END
 $$;
 COMMENT ON FUNCTION carbonite.fetch_changes(text) IS
-    'Changes that the current transaction recorded so far, in order. Needs SELECT on <prefix>.changes. '
+    'Changes that the current transaction recorded so far, in order, completed as changes() does it. Needs SELECT on <prefix>.changes. '
     'Errors: 3F000 no such prefix; 42501. Example: SELECT op, data FROM carbonite.fetch_changes()';
 
 CREATE FUNCTION carbonite.changes(
@@ -38,16 +56,19 @@ BEGIN
     LIMIT 1;
     RETURN QUERY EXECUTE format(
         'SELECT c.id, c.transaction_xact_id, c.op::text, c.table_prefix::text, c.table_name::text,
-             c.table_pk::text[], c.data, c.changed::text[], c.transaction_id, c.changed_from
+             c.table_pk::text[], carbonite._complete(c.data, c.data_is_partial) OVER record, c.changed::text[],
+             c.transaction_id, c.changed_from, bool_and(c.data_is_partial) OVER record
          FROM %I.changes c
          WHERE c.table_prefix = $1 AND c.table_name = $2 AND %s
+         WINDOW record AS (PARTITION BY c.table_pk ORDER BY c.id)
          ORDER BY c.id',
         carbonite_prefix, CASE WHEN key IS NULL THEN 'true' ELSE 'c.table_pk = $3' END)
         USING recorded.table_prefix::varchar, recorded.recorded_name::varchar, carbonite._stored_key(key);
 END
 $$;
 COMMENT ON FUNCTION carbonite.changes(regclass, text[], text) IS
-    'History of the row of a table with a key, oldest first; with a null key, of the whole table. Needs SELECT on '
+    'History of the row of a table with a key, oldest first; with a null key, of the whole table. data is '
+    'completed where only changed columns were stored; data_is_partial tells where that is not possible. Needs SELECT on '
     '<prefix>.changes and <prefix>.triggers. Errors: 3F000 no such prefix; 42P01 no such table; 42501. '
     'Example: SELECT op, data FROM carbonite.changes(''rabbits'', ''{1}'')';
 

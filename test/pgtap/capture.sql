@@ -33,9 +33,9 @@ SELECT plan(64);
 
 -- the tables and the trigger
 SELECT columns_are('carbonite_default', 'changes', ARRAY['id', 'transaction_xact_id', 'op', 'table_prefix', 'table_name',
-    'table_pk', 'data', 'changed', 'transaction_id', 'changed_from']);
+    'table_pk', 'data', 'changed', 'transaction_id', 'changed_from', 'data_is_partial']);
 SELECT is((SELECT array_agg(format('%s %s%s', attname, atttypid::regtype, CASE WHEN attnotnull THEN ' not null' END) ORDER BY attnum)
-    FROM pg_attribute WHERE attrelid = 'carbonite_default.changes'::regclass AND attnum > 0),
+    FROM pg_attribute WHERE attrelid = 'carbonite_default.changes'::regclass AND attnum BETWEEN 1 AND 10),
     ARRAY['id bigint not null', 'transaction_xact_id xid8 not null', 'op carbonite_default.change_op not null',
         'table_prefix character varying not null', 'table_name character varying not null', 'table_pk character varying[]',
         'data jsonb not null', 'changed character varying[] not null', 'transaction_id bigint not null', 'changed_from jsonb'],
