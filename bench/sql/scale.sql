@@ -166,10 +166,10 @@ BEGIN
     PERFORM carbonite.install_trigger('large_changed_carb', store_data => 'changed');
     FOR run IN 0 .. runs LOOP
         FOR shape IN VALUES
-            (1, 'narrow', 'narrow: 2 columns', 'i, i', 'n = n + 1', 20000),
-            (2, 'wide', 'wide: 200 columns', 'i, ' || (SELECT string_agg('i', ', ') FROM generate_series(1, 199)), 'c7 = c7 + 1', 5000),
-            (3, 'large', 'large: a text of 100 kB', 'i, i, (SELECT string_agg(md5(g::text), '''') FROM generate_series(i, i + 3000) g)', 'n = n + 1', 500),
-            (4, 'large_changed', 'large, store_data => changed', 'i, i, (SELECT string_agg(md5(g::text), '''') FROM generate_series(i, i + 3000) g)', 'n = n + 1', 500)
+            (1, 'narrow', 'narrow: 2 columns', 'i, i AS n', 'n = n + 1', 20000),
+            (2, 'wide', 'wide: 200 columns', 'i, ' || (SELECT string_agg('i AS c' || g, ', ') FROM generate_series(1, 199) g), 'c7 = c7 + 1', 5000),
+            (3, 'large', 'large: a text of 100 kB', 'i, i AS n, (SELECT string_agg(md5(g::text), '''') FROM generate_series(i, i + 3000) g) AS body', 'n = n + 1', 500),
+            (4, 'large_changed', 'large, store_data => changed', 'i, i AS n, (SELECT string_agg(md5(g::text), '''') FROM generate_series(i, i + 3000) g) AS body', 'n = n + 1', 500)
         LOOP
             EXECUTE format('CREATE TEMP TABLE filling AS SELECT %s FROM generate_series(1, %s) i', shape.column4, shape.column6);
             CALL compare('shapes', shape.column1, shape.column3 || ', INSERT',

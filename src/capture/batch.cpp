@@ -294,6 +294,7 @@ batch_add(const Writer *writer, const Datum *values, const bool *nulls)
 	row = writer_form_row(writer, values, nulls);
 	MemoryContextSwitchTo(caller);
 	ExecStoreHeapTuple(row, slot, true);
+	slot_getsomeattrs(slot, writer->last_key); // while the row is in the processor's cache
 	// The writer has to live as long as a row waits.
 	if (batch->nrows == 0)
 		compiled_enter();
