@@ -75,13 +75,20 @@ INSERT INTO keys (key) SELECT ARRAY['1', 'one record with many changes'] FROM ge
 SELECT pg_relation_size('keys_index') < 100000 AS small;
 -- arrays of other types, and texts that are equal without having equal bytes
 SELECT carbonite._compare_keys('{1.0}'::numeric[], '{1.00}'), carbonite._compare_keys('{2}'::int[], '{10}');
-CREATE COLLATION whatever_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-SELECT carbonite._compare_keys(a, b), a = b AS equal
+DO $$
+BEGIN
+    CREATE COLLATION whatever_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+EXCEPTION WHEN feature_not_supported THEN -- a server without ICU
+    CREATE COLLATION whatever_case FROM "C";
+END
+$$;
+SELECT (carbonite._compare_keys(a, b) = 0) = (a = b) AS agree
 FROM (VALUES ('{A}'::varchar[] COLLATE whatever_case, '{a}'::varchar[] COLLATE whatever_case)) v (a, b);
 CREATE TABLE cases (key varchar[] COLLATE whatever_case);
 CREATE INDEX cases_index ON cases (key carbonite.key_ops);
 INSERT INTO cases SELECT ARRAY[CASE WHEN g % 2 = 0 THEN 'a' ELSE 'A' END] FROM generate_series(1, 2000) g;
-SELECT pg_relation_size('cases_index') > 40000 AS "not deduplicated";
+SELECT (pg_relation_size('cases_index') > 40000) <> collisdeterministic AS "not deduplicated"
+FROM pg_collation WHERE collname = 'whatever_case';
 -- nobody else's queries are affected
 SET enable_hashjoin = off;
 SET enable_nestloop = off;

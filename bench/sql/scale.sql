@@ -86,8 +86,8 @@ BEGIN
                     'INSERT INTO ITEMS SELECT * FROM bench.make_rows(%s, %s)', 100000000 + size * 100 + run * 100000, 100000000 + size * 100 + run * 100000 + 99999),
                     100000, 'TRUNCATE ITEMS');
                 CALL compare('history', size, 'records at random', format(
-                    'INSERT INTO ITEMS SELECT id * %s %% %s + 1, token, name, email, note, price, quantity, active, updated_at, tags
-                        FROM bench.make_rows(1, 100000)', 7919 + run * 2, greatest(records, 100003)), 100000, 'TRUNCATE ITEMS');
+                    'INSERT INTO ITEMS SELECT (id * 7919 + %s) %% %s + 1, token, name, email, note, price, quantity, active, updated_at, tags
+                        FROM bench.make_rows(1, 100000)', run * 17, greatest(records, 100003)), 100000, 'TRUNCATE ITEMS');
             END LOOP;
             lookup := '{}';
             FOR i IN 1 .. 200 LOOP

@@ -127,16 +127,22 @@ write_rows(Batch *batch)
 {
 	MemoryContext scratch;
 	MemoryContext caller;
+	bool has_snapshot = ActiveSnapshotSet();
 
 	if (batch->nrows == 0 || batch->written_level > 0)
 		return;
 	batch->written_level = GetCurrentTransactionNestLevel();
+	// Visibility checks need one. SET CONSTRAINTS has popped its own.
+	if (!has_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	scratch =
 		AllocSetContextCreate(CurrentMemoryContext, "carbonite writing", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(scratch);
 	writer_insert_rows(batch->writer, batch->store->slots, batch->nrows, batch->command);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
+	if (!has_snapshot)
+		PopActiveSnapshot();
 	if (batch->written_level == batch->level)
 		forget_rows(batch);
 }
