@@ -34,6 +34,8 @@ struct Configuration
 	ArrayType *filtered_columns;
 	const char *table_prefix;
 	const char *table_name;
+	Oid relid;                // the table that the row names
+	ArrayType *known_columns; // null if what the row knows is not of this table
 };
 
 ArrayType *
@@ -93,6 +95,14 @@ read_configuration(Configuration *config, HeapTuple tuple, TupleDesc desc)
 	config->filtered_columns = config_array(tuple, desc, "filtered_columns");
 }
 
+// triggers.known_table of a table, as carbonite._known_table() writes it.
+bool
+is_known_table(const char *known, Oid relid)
+{
+	return equal_text(known,
+	                  psprintf(UINT64_FORMAT "/%u/%u", GetSystemIdentifier(), MyDatabaseId, relid));
+}
+
 // How well a row of `triggers` fits a table: its OID decides, so that a renamed table keeps its
 // row; a name counts where the row has no OID, or that of a table that is gone.
 int
@@ -132,6 +142,11 @@ find_own_configuration(Configuration *config, Oid triggers, Oid relid)
 			continue;
 		best = fit;
 		read_configuration(config, tuple, RelationGetDescr(rel));
+		config->relid = relid;
+		config->known_columns =
+			is_known_table(config_text(tuple, RelationGetDescr(rel), "known_table"), relid)
+				? config_array(tuple, RelationGetDescr(rel), "known_columns")
+				: nullptr;
 		config->table_prefix = schema;
 		config->table_name = name;
 	}
@@ -176,6 +191,24 @@ array_contains(ArrayType *array, const char *name)
 	return false;
 }
 
+// The name that the row of `triggers` has for a column: the one it had when the row was written. A
+// newer column goes by its own. Columns of partitions have the names of the table's.
+const char *
+configured_name(const Configuration *config, Relation rel, Form_pg_attribute att)
+{
+	int attnum = att->attnum;
+	Datum element;
+	bool isnull;
+
+	if (config->known_columns == nullptr)
+		return NameStr(att->attname);
+	if (RelationGetRelid(rel) != config->relid)
+		attnum = get_attnum(config->relid, NameStr(att->attname));
+	element = array_get_element(PointerGetDatum(config->known_columns), 1, &attnum, -1, -1, false,
+	                            TYPALIGN_INT, &isnull);
+	return isnull ? NameStr(att->attname) : TextDatumGetCString(element);
+}
+
 // The order of keys in a jsonb object: by length, then by bytes.
 bool
 key_precedes(const Column &a, const Column &b)
@@ -186,8 +219,9 @@ key_precedes(const Column &a, const Column &b)
 }
 
 void
-compile_columns(Plan *plan, const Configuration *config, TupleDesc desc)
+compile_columns(Plan *plan, const Configuration *config, Relation rel)
 {
+	TupleDesc desc = RelationGetDescr(rel);
 	char *key;
 
 	plan->columns = (Column *) palloc0(sizeof(Column) * Max(desc->natts, 1));
@@ -195,13 +229,17 @@ compile_columns(Plan *plan, const Configuration *config, TupleDesc desc)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		Column *column = &plan->columns[plan->ncolumns];
+		const char *name;
 
-		if (att->attisdropped || array_contains(config->excluded_columns, NameStr(att->attname)))
+		if (att->attisdropped)
+			continue;
+		name = configured_name(config, rel, att);
+		if (array_contains(config->excluded_columns, name))
 			continue;
 		column->attnum = att->attnum;
 		column->by_value = att->attbyval;
 		column->length = att->attlen;
-		column->masked = array_contains(config->filtered_columns, NameStr(att->attname));
+		column->masked = array_contains(config->filtered_columns, name);
 		json_converter_compile(&column->converter, att->atttypid);
 		column->name = CStringGetTextDatum(NameStr(att->attname));
 		column->key = VARDATA(DatumGetPointer(column->name));
@@ -243,15 +281,17 @@ compile_virtual_columns(Plan *plan, Relation rel)
 	}
 }
 
-// The live attribute with a name, or null.
+// The live attribute for which the row of `triggers` has a name, or null.
 Form_pg_attribute
-find_attribute(TupleDesc desc, const char *name)
+find_attribute(const Configuration *config, Relation rel, const char *name)
 {
+	TupleDesc desc = RelationGetDescr(rel);
+
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+		if (!att->attisdropped && strcmp(configured_name(config, rel, att), name) == 0)
 			return att;
 	}
 	return nullptr;
@@ -271,7 +311,7 @@ mark_key_column(Plan *plan, AttrNumber attnum)
 }
 
 void
-compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
+compile_key(Plan *plan, const Configuration *config, Relation rel)
 {
 	Datum *names;
 	bool *nulls;
@@ -282,15 +322,17 @@ compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
 	if (count > INDEX_MAX_KEYS)
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
 		                errmsg("cannot use more than %d primary key columns", INDEX_MAX_KEYS)));
-	plan->has_key = count > 0;
-	plan->store_partial_data = config->store_changed_data && plan->has_key;
+	plan->store_partial_data = config->store_changed_data && count > 0;
 	plan->key_columns = (KeyColumn *) palloc0(sizeof(KeyColumn) * Max(count, 1));
 	for (int i = 0; i < count; i++)
 	{
 		const char *name = nulls[i] ? "NULL" : TextDatumGetCString(names[i]);
-		Form_pg_attribute att = nulls[i] ? nullptr : find_attribute(desc, name);
+		Form_pg_attribute att = nulls[i] ? nullptr : find_attribute(config, rel, name);
 		KeyColumn *column = &plan->key_columns[plan->nkeys];
 
+		if (att == nullptr && config->known_columns != nullptr && !nulls[i] &&
+		    array_contains(config->known_columns, name))
+			continue; // it was dropped
 		if (att == nullptr)
 		{
 			plan->missing_key = name;
@@ -304,6 +346,7 @@ compile_key(Plan *plan, const Configuration *config, TupleDesc desc)
 		if (column->masked || !mark_key_column(plan, att->attnum))
 			plan->store_partial_data = false;
 	}
+	plan->has_key = plan->nkeys > 0;
 }
 
 // Compiles a plan in the current memory context.
@@ -329,9 +372,9 @@ compile(const Prefix *prefix, Relation rel)
 	plan->table_prefix = CStringGetTextDatum(config.table_prefix);
 	plan->table_name = CStringGetTextDatum(config.table_name);
 	plan->no_names = PointerGetDatum(construct_empty_array(VARCHAROID));
-	compile_columns(plan, &config, RelationGetDescr(rel));
+	compile_columns(plan, &config, rel);
 	compile_virtual_columns(plan, rel);
-	compile_key(plan, &config, RelationGetDescr(rel));
+	compile_key(plan, &config, rel);
 	return plan;
 }
 

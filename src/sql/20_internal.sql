@@ -20,15 +20,48 @@ LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'carbonite_store
 COMMENT ON FUNCTION carbonite._stored_key(text[]) IS
     'internal: a key as changes.table_pk holds it, abbreviated if it is very long';
 
--- Fills triggers.table_oid of a row that names its table, so that renaming the table keeps the row.
+-- What tells a table from those of all other servers and databases, where a dump of the row may go.
+CREATE FUNCTION carbonite._known_table(table_oid regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('%s/%s/%s', c.system_identifier, d.oid, table_oid::oid)
+    FROM pg_control_system() c, pg_database d
+    WHERE d.datname = current_database()
+$$;
+COMMENT ON FUNCTION carbonite._known_table(regclass) IS 'internal: triggers.known_table of a table';
+
+CREATE FUNCTION carbonite._known_columns(table_oid regclass) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(CASE WHEN NOT a.attisdropped THEN a.attname::text END ORDER BY a.attnum)
+    FROM pg_attribute a
+    WHERE a.attrelid = table_oid AND a.attnum > 0
+$$;
+COMMENT ON FUNCTION carbonite._known_columns(regclass) IS
+    'internal: triggers.known_columns of a table: its columns'' names by number, null for dropped ones';
+
+-- What columns are called now that had these names once. Dropped ones are left out.
+CREATE FUNCTION carbonite._current_columns(names text[], table_oid regclass, known_columns text[], known_table text)
+RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(array_agg(coalesce(a.attname::text, n.name) ORDER BY n.position), '{}')
+    FROM unnest(names) WITH ORDINALITY AS n (name, position)
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN known_table = carbonite._known_table(table_oid)
+            THEN array_position(known_columns, n.name) END AS attnum
+    ) k
+    LEFT JOIN pg_attribute a ON a.attrelid = table_oid AND a.attnum = k.attnum AND NOT a.attisdropped
+    WHERE k.attnum IS NULL OR a.attnum IS NOT NULL
+$$;
+COMMENT ON FUNCTION carbonite._current_columns(text[], regclass, text[], text) IS
+    'internal: names of columns as they are now';
+
+-- Keeps a row of triggers true: finds the table that it names, so that renaming the table keeps the row;
+-- and remembers which columns its names meant, so that they can follow when columns are renamed.
 CREATE FUNCTION carbonite._resolve_table() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'INSERT' AND NEW.table_oid IS NOT NULL THEN
-        RETURN NEW;
-    END IF;
-    IF TG_OP = 'INSERT'
-        OR (NEW.table_prefix, NEW.table_name) IS DISTINCT FROM (OLD.table_prefix, OLD.table_name)
+    IF TG_OP = 'INSERT' AND NEW.table_oid IS NULL
+        OR TG_OP = 'UPDATE'
+            AND (NEW.table_prefix, NEW.table_name) IS DISTINCT FROM (OLD.table_prefix, OLD.table_name)
             AND NEW.table_oid IS NOT DISTINCT FROM OLD.table_oid
     THEN
         NEW.table_oid := (
@@ -38,11 +71,25 @@ BEGIN
             WHERE n.nspname = NEW.table_prefix AND c.relname = NEW.table_name
         );
     END IF;
+    -- What is not given anew means the columns that it meant.
+    IF TG_OP = 'UPDATE' AND NEW.table_oid = OLD.table_oid THEN
+        IF NEW.primary_key_columns = OLD.primary_key_columns THEN
+            NEW.primary_key_columns := carbonite._current_columns(OLD.primary_key_columns, OLD.table_oid, OLD.known_columns, OLD.known_table);
+        END IF;
+        IF NEW.excluded_columns = OLD.excluded_columns THEN
+            NEW.excluded_columns := carbonite._current_columns(OLD.excluded_columns, OLD.table_oid, OLD.known_columns, OLD.known_table);
+        END IF;
+        IF NEW.filtered_columns = OLD.filtered_columns THEN
+            NEW.filtered_columns := carbonite._current_columns(OLD.filtered_columns, OLD.table_oid, OLD.known_columns, OLD.known_table);
+        END IF;
+    END IF;
+    NEW.known_columns := carbonite._known_columns(NEW.table_oid);
+    NEW.known_table := carbonite._known_table(NEW.table_oid);
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION carbonite._resolve_table() IS
-    'internal: trigger of <prefix>.triggers that finds the OID of the table a row names';
+    'internal: trigger of <prefix>.triggers that finds the table and the columns a row names';
 
 CREATE FUNCTION carbonite._is_prefix(schema name) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -59,6 +106,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     )
 $$;
 COMMENT ON FUNCTION carbonite._is_prefix(name) IS 'internal: is a schema a carbonite prefix';
+
+CREATE FUNCTION carbonite._prefixes() RETURNS SETOF name
+LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT n.nspname
+    FROM pg_proc p
+    JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.proname = 'capture_changes' AND carbonite._is_prefix(n.nspname)
+$$;
+COMMENT ON FUNCTION carbonite._prefixes() IS 'internal: names of the prefixes of this database';
 
 CREATE FUNCTION carbonite._require_prefix(carbonite_prefix text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

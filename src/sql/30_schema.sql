@@ -105,7 +105,9 @@ BEGIN
             exact_comparison boolean NOT NULL DEFAULT false,
             mask_primary_key boolean NOT NULL DEFAULT true,
             store_data text NOT NULL DEFAULT 'full'
-                CONSTRAINT triggers_store_data CHECK (store_data IN ('full', 'changed'))
+                CONSTRAINT triggers_store_data CHECK (store_data IN ('full', 'changed')),
+            known_columns varchar[],
+            known_table text
         ) WITH (user_catalog_table = true);
         CREATE UNIQUE INDEX triggers_table_index ON PREFIX.triggers (table_prefix, table_name)
             INCLUDE (primary_key_columns, excluded_columns, filtered_columns, mode, store_changed_from);
@@ -121,6 +123,8 @@ BEGIN
         COMMENT ON COLUMN PREFIX.triggers.exact_comparison IS 'a value that differs in its bytes only, as numeric 1.1 and 1.10, has changed';
         COMMENT ON COLUMN PREFIX.triggers.mask_primary_key IS 'filtered columns are masked in table_pk too';
         COMMENT ON COLUMN PREFIX.triggers.store_data IS 'what updates record in data: the full row, or the key and changed columns';
+        COMMENT ON COLUMN PREFIX.triggers.known_columns IS 'names of the table''s columns, by their numbers, when names in this row were those of columns';
+        COMMENT ON COLUMN PREFIX.triggers.known_table IS 'the table whose column numbers these are, as no other server has it';
 
         CREATE TABLE PREFIX.outboxes (
             name varchar CONSTRAINT outboxes_pkey PRIMARY KEY,
@@ -137,10 +141,12 @@ BEGIN
             id boolean CONSTRAINT settings_pkey PRIMARY KEY DEFAULT true
                 CONSTRAINT settings_one_row CHECK (id),
             transaction_mode text NOT NULL DEFAULT 'required'
-                CONSTRAINT settings_transaction_mode CHECK (transaction_mode IN ('required', 'auto', 'optional'))
+                CONSTRAINT settings_transaction_mode CHECK (transaction_mode IN ('required', 'auto', 'optional')),
+            keep_dropped_tables boolean NOT NULL DEFAULT false
         ) WITH (user_catalog_table = true);
         COMMENT ON TABLE PREFIX.settings IS 'settings of the whole prefix, in one row';
         COMMENT ON COLUMN PREFIX.settings.transaction_mode IS 'what happens to changes of a transaction without a row in transactions';
+        COMMENT ON COLUMN PREFIX.settings.keep_dropped_tables IS 'rows of triggers stay when their tables are dropped';
     $ddl$, 'PREFIX', quote_ident(carbonite_prefix));
 END
 $create$;
@@ -195,7 +201,8 @@ BEGIN
 
         CREATE TRIGGER resolve_table_trigger BEFORE INSERT OR UPDATE ON PREFIX.triggers
             FOR EACH ROW EXECUTE FUNCTION carbonite._resolve_table();
-        COMMENT ON TRIGGER resolve_table_trigger ON PREFIX.triggers IS 'finds the table that a row names';
+        ALTER TABLE PREFIX.triggers ENABLE ALWAYS TRIGGER resolve_table_trigger;
+        COMMENT ON TRIGGER resolve_table_trigger ON PREFIX.triggers IS 'finds the table that a row names, and its columns';
 
         CREATE TRIGGER configuration_changed_trigger
             AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON PREFIX.triggers
@@ -276,33 +283,31 @@ COMMENT ON FUNCTION carbonite.install_schema(text, text, text) IS
 CREATE FUNCTION carbonite.configure_schema(
     transaction_mode text DEFAULT NULL,
     indexes text DEFAULT NULL,
+    keep_dropped_tables boolean DEFAULT NULL,
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    updated bigint;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
     PERFORM carbonite._check_schema_options(transaction_mode, indexes);
-    IF transaction_mode IS NOT NULL THEN
+    IF coalesce(transaction_mode, keep_dropped_tables::text) IS NOT NULL THEN
         -- A catalog table knows no ON CONFLICT.
-        EXECUTE format('UPDATE %I.settings s SET transaction_mode = $1', carbonite_prefix) USING transaction_mode;
-        GET DIAGNOSTICS updated = ROW_COUNT;
-        IF updated = 0 THEN
-            EXECUTE format('INSERT INTO %I.settings (transaction_mode) VALUES ($1)', carbonite_prefix)
-                USING transaction_mode;
-        END IF;
+        EXECUTE format('INSERT INTO %1$I.settings (id) SELECT true WHERE NOT EXISTS (SELECT FROM %1$I.settings)', carbonite_prefix);
+        EXECUTE format(
+            'UPDATE %I.settings s SET transaction_mode = coalesce($1, s.transaction_mode),
+                 keep_dropped_tables = coalesce($2, s.keep_dropped_tables)', carbonite_prefix)
+            USING transaction_mode, keep_dropped_tables;
     END IF;
     IF indexes <> carbonite._indexes(carbonite_prefix) THEN
         PERFORM carbonite._create_indexes(indexes, carbonite_prefix);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION carbonite.configure_schema(text, text, text) IS
+COMMENT ON FUNCTION carbonite.configure_schema(text, text, boolean, text) IS
     'Changes options of a prefix, in every session from its next statement on; those that are not given stay. '
-    'Other indexes are built at once, which locks changes for as long as that takes. Options and errors as of '
-    'install_schema(); 3F000 if the prefix does not exist. '
-    'Example: SELECT carbonite.configure_schema(transaction_mode => ''auto'')';
+    'Other indexes are built at once, which locks changes for as long as that takes. keep_dropped_tables: rows of '
+    'triggers stay when their tables are dropped. Options and errors as of install_schema(); 3F000 if the prefix '
+    'does not exist. Example: SELECT carbonite.configure_schema(transaction_mode => ''auto'')';
 
 CREATE FUNCTION carbonite.drop_schema(
     cascade boolean DEFAULT false,
@@ -337,8 +342,8 @@ SELECT
     n.nspname AS carbonite_prefix,
     pg_catalog.pg_get_userbyid(n.nspowner) AS owner,
     (SELECT pg_catalog.count(*) FROM carbonite._capture_triggers(n.nspname)) AS tables
-FROM pg_catalog.pg_namespace n
-WHERE carbonite._is_prefix(n.nspname);
+FROM carbonite._prefixes() p
+JOIN pg_catalog.pg_namespace n ON n.nspname = p;
 COMMENT ON VIEW carbonite.prefixes IS 'prefixes of this database, their owners and how many tables each records';
 GRANT SELECT ON carbonite.prefixes TO PUBLIC;
 

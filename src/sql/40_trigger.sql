@@ -166,13 +166,19 @@ $$;
 COMMENT ON FUNCTION carbonite._create_trigger(regclass, text, text) IS
     'internal: creates the capture trigger of a prefix on a table';
 
--- Gives rows of renamed tables the names that their tables have now, so that other tables can use the
--- names they left. The rows are taken out first: tables may have swapped their names.
+-- Gives rows of triggers the names that their tables and columns have now, so that others can use the
+-- names they left. Rows of renamed tables are taken out first: tables may have swapped their names.
 CREATE FUNCTION carbonite._follow_renames(carbonite_prefix text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     renamed jsonb;
 BEGIN
+    -- the trigger of the table does it
+    EXECUTE format(
+        'UPDATE %I.triggers t SET table_oid = t.table_oid
+         FROM pg_class c
+         WHERE c.oid = t.table_oid
+             AND t.known_columns::text[] IS DISTINCT FROM carbonite._known_columns(t.table_oid)', carbonite_prefix);
     EXECUTE format(
         'WITH gone AS (
              DELETE FROM %I.triggers t
@@ -183,12 +189,14 @@ BEGIN
          )
          SELECT jsonb_agg(line) FROM gone', carbonite_prefix)
         INTO renamed;
-    EXECUTE format('INSERT INTO %1$I.triggers SELECT * FROM jsonb_populate_recordset(NULL::%1$I.triggers, $1)', carbonite_prefix)
-        USING renamed;
+    IF renamed IS NOT NULL THEN
+        EXECUTE format('INSERT INTO %1$I.triggers SELECT * FROM jsonb_populate_recordset(NULL::%1$I.triggers, $1)', carbonite_prefix)
+            USING renamed;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION carbonite._follow_renames(text) IS
-    'internal: corrects the names of renamed tables in <prefix>.triggers';
+    'internal: corrects the names of renamed tables and columns in <prefix>.triggers';
 
 CREATE FUNCTION carbonite.install_trigger(
     table_name regclass,

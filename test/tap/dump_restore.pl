@@ -31,7 +31,8 @@ $old->safe_psql('postgres', q{
 	INSERT INTO carbonite_default.outboxes (name, last_transaction_id) VALUES ('mail', 1);});
 
 my $content = join ' UNION ALL ', map {
-	"SELECT '$_', count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM $_ t"
+	# what a row of triggers knows of its table is different in each cluster
+	"SELECT '$_', count(*), md5(string_agg((to_jsonb(t) - '{known_table,known_columns}'::text[])::text, '|' ORDER BY to_jsonb(t) - '{known_table,known_columns}'::text[])) FROM $_ t"
 } map { ("carbonite_default.$_", "second.$_") } qw(transactions changes triggers outboxes settings);
 my $dumped = $old->safe_psql('postgres', $content);
 
