@@ -23,43 +23,66 @@ is_deterministic(Oid collation)
 	       (OidIsValid(collation) && get_collation_isdeterministic(collation));
 }
 
-bool
-has_texts(ArrayType *array)
+// An array as it is stored, maybe with a short header and so unaligned.
+struct KeyBytes
 {
-	return ARR_ELEMTYPE(array) == VARCHAROID || ARR_ELEMTYPE(array) == TEXTOID;
+	const char *bytes; // of an ArrayType, behind its length
+	int length;
+	int32 ndim;
+	int32 data_offset; // 0: no nulls
+	Oid element_type;
+};
+
+KeyBytes
+key_bytes(struct varlena *array)
+{
+	KeyBytes key;
+
+	key.bytes = VARDATA_ANY(array);
+	key.length = (int) VARSIZE_ANY_EXHDR(array);
+	memcpy(&key.ndim, key.bytes, sizeof(int32));
+	memcpy(&key.data_offset, key.bytes + sizeof(int32), sizeof(int32));
+	memcpy(&key.element_type, key.bytes + 2 * sizeof(int32), sizeof(Oid));
+	return key;
+}
+
+bool
+has_texts(const KeyBytes *key)
+{
+	return key->element_type == VARCHAROID || key->element_type == TEXTOID;
 }
 
 // An array that has no nulls, but a bitmap that could tell of them, equals one without bitmap.
-ArrayType *
-without_idle_bitmap(ArrayType *array)
+KeyBytes
+without_idle_bitmap(struct varlena *stored)
 {
+	ArrayType *array = DatumGetArrayTypeP(PointerGetDatum(stored));
 	Datum *elements;
 	bool *nulls;
 	int count;
 
-	if (!ARR_HASNULL(array) || array_contains_nulls(array))
-		return array;
+	if (array_contains_nulls(array))
+		return key_bytes((struct varlena *) array);
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls,
 	                  &count);
-	return construct_md_array(elements, nullptr, ARR_NDIM(array), ARR_DIMS(array),
-	                          ARR_LBOUND(array), ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT);
+	array = construct_md_array(elements, nullptr, ARR_NDIM(array), ARR_DIMS(array),
+	                           ARR_LBOUND(array), ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT);
+	return key_bytes((struct varlena *) array);
 }
 
 // The element type is left out: a text[] that was cast to varchar[] may or may not tell.
 int32
-compare_bytes(ArrayType *a, ArrayType *b)
+compare_bytes(const KeyBytes *a, const KeyBytes *b)
 {
-	int32 difference;
+	constexpr int begin = 2 * sizeof(int32) + sizeof(Oid);
+	int32 difference = a->length - b->length;
 
-	a = without_idle_bitmap(a);
-	b = without_idle_bitmap(b);
-	difference = (int32) VARSIZE(a) - (int32) VARSIZE(b);
 	if (difference == 0)
-		difference = ARR_NDIM(a) - ARR_NDIM(b);
+		difference = a->ndim - b->ndim;
 	if (difference == 0)
-		difference = a->dataoffset - b->dataoffset;
+		difference = a->data_offset - b->data_offset;
 	if (difference == 0)
-		difference = memcmp(ARR_DIMS(a), ARR_DIMS(b), VARSIZE(a) - sizeof(ArrayType));
+		difference = memcmp(a->bytes + begin, b->bytes + begin, a->length - begin);
 	return difference;
 }
 
@@ -72,13 +95,19 @@ carbonite_compare_keys(PG_FUNCTION_ARGS)
 {
 	using namespace carbonite;
 
-	ArrayType *a = PG_GETARG_ARRAYTYPE_P(0);
-	ArrayType *b = PG_GETARG_ARRAYTYPE_P(1);
+	struct varlena *a = PG_GETARG_VARLENA_PP(0);
+	struct varlena *b = PG_GETARG_VARLENA_PP(1);
+	KeyBytes x = key_bytes(a);
+	KeyBytes y = key_bytes(b);
 	int32 result;
 
-	if (unlikely(!has_texts(a) || !has_texts(b) || !is_deterministic(PG_GET_COLLATION())))
+	if (unlikely(!has_texts(&x) || !has_texts(&y) || !is_deterministic(PG_GET_COLLATION())))
 		return btarraycmp(fcinfo);
-	result = compare_bytes(a, b);
+	if (unlikely(x.data_offset != 0))
+		x = without_idle_bitmap(a);
+	if (unlikely(y.data_offset != 0))
+		y = without_idle_bitmap(b);
+	result = compare_bytes(&x, &y);
 	PG_FREE_IF_COPY(a, 0);
 	PG_FREE_IF_COPY(b, 1);
 	PG_RETURN_INT32(result);

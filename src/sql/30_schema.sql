@@ -67,11 +67,6 @@ BEGIN
             changed_from jsonb,
             data_is_partial boolean NOT NULL DEFAULT false
         );
-        -- Keys are short and compared often: without a packed header they need no unpacking in the index.
-        ALTER TABLE PREFIX.changes
-            ALTER table_prefix SET STORAGE PLAIN,
-            ALTER table_name SET STORAGE PLAIN,
-            ALTER table_pk SET STORAGE PLAIN;
         CREATE INDEX changes_table_prefix_table_name_table_pk_index
             ON PREFIX.changes (table_pk carbonite.key_ops, table_name, table_prefix);
         -- Without the extension the table can be read on.
