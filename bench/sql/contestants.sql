@@ -7,7 +7,7 @@ INSERT INTO contestants VALUES ('none', 'no capture');
 -- have the same length, as they are part of every change.
 CREATE TABLE items_carb (LIKE source INCLUDING ALL);
 SELECT carbonite.install_schema();
-SELECT carbonite.install_trigger('items_carb', excluded_columns => '{note}', filtered_columns => '{email}');
+SELECT carbonite.install_trigger('items_carb', excluded_columns => '{note}', filtered_columns => '{email}', on_truncate => 'ignore');
 INSERT INTO contestants (name, title, history, changes, begins)
 VALUES ('carb', 'carbonite', '{carbonite_default.transactions}', 'carbonite_default.changes',
     'PERFORM carbonite.insert_transaction(''{"user_id": 1, "type": "item_added"}'');');
@@ -15,7 +15,7 @@ VALUES ('carb', 'carbonite', '{carbonite_default.transactions}', 'carbonite_defa
 -- The same where the first change makes the transactions row.
 CREATE TABLE items_auto (LIKE source INCLUDING ALL);
 SELECT carbonite.install_schema('auto', carbonite_prefix => 'carbonite_auto');
-SELECT carbonite.install_trigger('items_auto', excluded_columns => '{note}', filtered_columns => '{email}',
+SELECT carbonite.install_trigger('items_auto', excluded_columns => '{note}', filtered_columns => '{email}', on_truncate => 'ignore',
     carbonite_prefix => 'carbonite_auto');
 INSERT INTO contestants (name, title, history, changes)
 VALUES ('auto', 'carbonite, auto', '{carbonite_auto.transactions}', 'carbonite_auto.changes');

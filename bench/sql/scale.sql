@@ -46,7 +46,7 @@ GROUP BY section, x, label;
 
 CREATE TABLE items_none (LIKE source INCLUDING ALL);
 CREATE TABLE items_carb (LIKE source INCLUDING ALL);
-SELECT carbonite.install_trigger('items_carb');
+SELECT carbonite.install_trigger('items_carb', on_truncate => 'ignore');
 
 -- Statements of 1 to `most` rows.
 CREATE PROCEDURE statements(most bigint, runs int) LANGUAGE plpgsql AS $$
@@ -160,10 +160,10 @@ BEGIN
         EXECUTE format('CREATE TABLE large_%s (id bigint PRIMARY KEY, n int, body text)', suffix);
         EXECUTE format('CREATE TABLE large_changed_%s (id bigint PRIMARY KEY, n int, body text)', suffix);
     END LOOP;
-    PERFORM carbonite.install_trigger('narrow_carb');
-    PERFORM carbonite.install_trigger('wide_carb');
-    PERFORM carbonite.install_trigger('large_carb');
-    PERFORM carbonite.install_trigger('large_changed_carb', store_data => 'changed');
+    PERFORM carbonite.install_trigger('narrow_carb', on_truncate => 'ignore');
+    PERFORM carbonite.install_trigger('wide_carb', on_truncate => 'ignore');
+    PERFORM carbonite.install_trigger('large_carb', on_truncate => 'ignore');
+    PERFORM carbonite.install_trigger('large_changed_carb', store_data => 'changed', on_truncate => 'ignore');
     FOR run IN 0 .. runs LOOP
         FOR shape IN VALUES
             (1, 'narrow', 'narrow: 2 columns', 'i, i AS n', 'n = n + 1', 20000),

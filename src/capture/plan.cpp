@@ -25,6 +25,7 @@ struct Configuration
 	bool found;
 	bool by_oid;
 	CaptureMode mode;
+	TruncateMode on_truncate;
 	bool store_changed_from;
 	bool exact_comparison;
 	bool mask_primary_key;
@@ -80,12 +81,21 @@ equal_text(const char *a, const char *b)
 	return a != nullptr && strcmp(a, b) == 0;
 }
 
+TruncateMode
+truncate_mode(const char *text)
+{
+	if (equal_text(text, "refuse"))
+		return TruncateMode::refuse;
+	return equal_text(text, "ignore") ? TruncateMode::ignore : TruncateMode::capture;
+}
+
 void
 read_configuration(Configuration *config, HeapTuple tuple, TupleDesc desc)
 {
 	config->found = true;
 	config->mode = equal_text(config_text(tuple, desc, "mode"), "ignore") ? CaptureMode::ignore
 	                                                                      : CaptureMode::capture;
+	config->on_truncate = truncate_mode(config_text(tuple, desc, "on_truncate"));
 	config->store_changed_from = config_flag(tuple, desc, "store_changed_from", false);
 	config->exact_comparison = config_flag(tuple, desc, "exact_comparison", false);
 	config->mask_primary_key = config_flag(tuple, desc, "mask_primary_key", true);
@@ -367,6 +377,7 @@ compile(const Prefix *prefix, Relation rel)
 	if (!config.found)
 		return plan;
 	plan->mode = config.mode;
+	plan->on_truncate = config.on_truncate;
 	plan->store_changed_from = config.store_changed_from;
 	plan->exact_comparison = config.exact_comparison;
 	plan->table_prefix = CStringGetTextDatum(config.table_prefix);

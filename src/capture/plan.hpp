@@ -14,6 +14,13 @@ enum class CaptureMode : uint8
 	ignore,
 };
 
+enum class TruncateMode : uint8
+{
+	capture,
+	refuse,
+	ignore,
+};
+
 struct Column
 {
 	AttrNumber attnum;
@@ -38,6 +45,7 @@ struct Plan
 {
 	bool configured; // a row of `triggers` stands for the table
 	CaptureMode mode;
+	TruncateMode on_truncate;
 	bool store_changed_from;
 	bool exact_comparison;
 	bool store_partial_data; // of updates that leave the key as it is

@@ -19,6 +19,7 @@ constexpr WriterColumn change_writer_columns[change_columns] = {
 	{"transaction_id", INT8OID, false},
 	{"changed_from", JSONBOID, true},
 	{"data_is_partial", BOOLOID, false},
+	{"command", VARCHAROID, true},
 };
 
 constexpr WriterColumn transaction_writer_columns[transaction_columns] = {

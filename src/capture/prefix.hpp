@@ -28,6 +28,7 @@ enum ChangeColumn
 	change_transaction_id,
 	change_changed_from,
 	change_data_is_partial,
+	change_command,
 	change_columns
 };
 
@@ -45,7 +46,8 @@ enum ChangeOp
 	op_insert,
 	op_update,
 	op_delete,
-	op_count
+	op_count,
+	op_truncate = op_count // recorded as a delete
 };
 
 struct Prefix

@@ -1,4 +1,4 @@
-// capture_changes(): one row event becomes one row of `changes`. PG world.
+// capture_changes(): one row event, or one TRUNCATE, becomes one row of `changes`. PG world.
 //
 // The order of the checks is part of the contract: configuration, mode, key, image, difference,
 // transaction.
@@ -26,7 +26,7 @@ struct Event
 const char *
 op_name(ChangeOp op)
 {
-	static const char *const names[op_count] = {"INSERT", "UPDATE", "DELETE"};
+	static const char *const names[op_count + 1] = {"INSERT", "UPDATE", "DELETE", "TRUNCATE"};
 
 	return names[op];
 }
@@ -34,6 +34,8 @@ op_name(ChangeOp op)
 Event
 read_event(const TriggerData *trigger)
 {
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		return Event{op_truncate, nullptr, nullptr};
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		return Event{op_update, trigger->tg_newslot, trigger->tg_trigslot};
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
@@ -127,6 +129,72 @@ describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls
 	return true;
 }
 
+// How many rows a table holds, its partitions included.
+int64
+count_rows(Relation rel)
+{
+	Snapshot snapshot = register_latest_snapshot();
+	List *oids = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE
+	                 ? find_all_inheritors(RelationGetRelid(rel), NoLock, nullptr)
+	                 : list_make1_oid(RelationGetRelid(rel));
+	ListCell *cell;
+	int64 rows = 0;
+
+	foreach (cell, oids)
+	{
+		Relation part = table_open(lfirst_oid(cell), AccessShareLock);
+
+		if (part->rd_rel->relkind == RELKIND_RELATION)
+		{
+			TupleTableSlot *slot = table_slot_create(part, nullptr);
+			TableScanDesc scan = table_beginscan(part, snapshot, 0, nullptr);
+
+			while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+				rows++;
+			table_endscan(scan);
+			ExecDropSingleTupleTableSlot(slot);
+		}
+		table_close(part, NoLock);
+	}
+	UnregisterSnapshot(snapshot);
+	return rows;
+}
+
+// Fills in what a TRUNCATE is recorded as: the deletion of so many rows.
+void
+describe_truncate(const Plan *plan, Relation rel, Datum *values, bool *nulls)
+{
+	char *data = psprintf("{\"rows\": " INT64_FORMAT "}", count_rows(rel));
+
+	values[change_data] = DirectFunctionCall1(jsonb_in, CStringGetDatum(data));
+	values[change_data_is_partial] = BoolGetDatum(false);
+	values[change_changed] = plan->no_names;
+	values[change_command] = CStringGetTextDatum("TRUNCATE");
+	values[change_table_prefix] = plan->table_prefix;
+	values[change_table_name] = plan->table_name;
+	nulls[change_table_pk] = nulls[change_changed_from] = true;
+}
+
+// Fills in what was done; false if nothing has to be recorded.
+bool
+describe(const Plan *plan, Relation rel, const Event *event, Datum *values, bool *nulls)
+{
+	nulls[change_command] = event->op != op_truncate;
+	if (event->op != op_truncate)
+		return describe_change(plan, event, values, nulls);
+	if (plan->on_truncate == TruncateMode::refuse)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_RESTRICT_VIOLATION),
+		     errmsg("(carbonite) TRUNCATE on table %s.%s is refused",
+		            get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)),
+		     errdetail("on_truncate is \"refuse\"."), errhint("Use DELETE, which is recorded.")));
+	if (plan->on_truncate == TruncateMode::ignore)
+		return false;
+	describe_truncate(plan, rel, values, nulls);
+	return true;
+}
+
 enum class Found
 {
 	yes,
@@ -175,9 +243,9 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 		raise_unconfigured(prefix, rel, event->op);
 	if (effective_mode(plan, prefix) == CaptureMode::ignore)
 		return true;
-	if (unlikely(plan->missing_key != nullptr))
+	if (unlikely(plan->missing_key != nullptr) && event->op != op_truncate)
 		raise_missing_key(plan, prefix, rel);
-	if (!describe_change(plan, event, values, nulls))
+	if (!describe(plan, rel, event, values, nulls))
 		return true;
 	found = find_transaction(entry->prefix, prefix, rel, event->op, &current);
 	if (found != Found::yes)
@@ -190,7 +258,8 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 	values[change_id] = Int64GetDatum(nextval_internal(prefix->changes_seq, false));
 	values[change_transaction_xact_id] = FullTransactionIdGetDatum(current.xact_id);
 	values[change_transaction_id] = Int64GetDatum(current.id);
-	values[change_op] = ObjectIdGetDatum(prefix->ops[event->op]);
+	values[change_op] =
+		ObjectIdGetDatum(prefix->ops[event->op == op_truncate ? op_delete : event->op]);
 	if (!batch_add(&prefix->changes, values, nulls))
 		writer_insert(&prefix->changes, values, nulls);
 	return true;
@@ -201,12 +270,15 @@ check_trigger(FunctionCallInfo fcinfo)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
+	if (CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event) &&
+	    TRIGGER_FIRED_BEFORE(trigger->tg_event))
+		return;
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 	    !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
 		        (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 		         errmsg("capture_changes() must be called by a trigger AFTER INSERT OR UPDATE OR "
-		                "DELETE, FOR EACH ROW")));
+		                "DELETE, FOR EACH ROW, or BEFORE TRUNCATE")));
 }
 
 } // namespace

@@ -7,7 +7,7 @@
 namespace carbonite
 {
 
-constexpr int max_writer_columns = 11;
+constexpr int max_writer_columns = 12;
 
 // A column that the library itself fills: its name and the type its values have.
 struct WriterColumn

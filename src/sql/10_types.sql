@@ -19,7 +19,8 @@ CREATE TYPE carbonite.change AS (
     changed text[],
     transaction_id bigint,
     changed_from jsonb,
-    data_is_partial boolean
+    data_is_partial boolean,
+    command text
 );
 COMMENT ON TYPE carbonite.change IS 'a row of <prefix>.changes';
 

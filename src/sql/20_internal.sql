@@ -150,6 +150,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE n.nspname = carbonite_prefix
         AND p.proname = 'capture_changes'
         AND t.tgparentid = 0
+        AND t.tgtype & 1 = 1 -- FOR EACH ROW
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION carbonite._capture_triggers(text) IS

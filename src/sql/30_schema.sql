@@ -65,7 +65,8 @@ BEGIN
                 CONSTRAINT changes_transaction_id_fkey
                 REFERENCES PREFIX.transactions (id) ON UPDATE CASCADE ON DELETE CASCADE,
             changed_from jsonb,
-            data_is_partial boolean NOT NULL DEFAULT false
+            data_is_partial boolean NOT NULL DEFAULT false,
+            command varchar
         );
         CREATE INDEX changes_table_prefix_table_name_table_pk_index
             ON PREFIX.changes (table_pk carbonite.key_ops, table_name, table_prefix);
@@ -83,6 +84,7 @@ BEGIN
         COMMENT ON COLUMN PREFIX.changes.transaction_id IS 'the row of transactions';
         COMMENT ON COLUMN PREFIX.changes.changed_from IS 'old values of changed columns, if the trigger stores them';
         COMMENT ON COLUMN PREFIX.changes.data_is_partial IS 'data of this update has the columns of the key and those that changed only';
+        COMMENT ON COLUMN PREFIX.changes.command IS 'the command if it is no change of a row: TRUNCATE';
         COMMENT ON INDEX PREFIX.changes_table_prefix_table_name_table_pk_index IS 'history of a record';
 
         CREATE TABLE PREFIX.triggers (
@@ -101,6 +103,8 @@ BEGIN
             mask_primary_key boolean NOT NULL DEFAULT true,
             store_data text NOT NULL DEFAULT 'full'
                 CONSTRAINT triggers_store_data CHECK (store_data IN ('full', 'changed')),
+            on_truncate text NOT NULL DEFAULT 'capture'
+                CONSTRAINT triggers_on_truncate CHECK (on_truncate IN ('capture', 'refuse', 'ignore')),
             known_columns varchar[],
             known_table text
         ) WITH (user_catalog_table = true);
@@ -118,6 +122,7 @@ BEGIN
         COMMENT ON COLUMN PREFIX.triggers.exact_comparison IS 'a value that differs in its bytes only, as numeric 1.1 and 1.10, has changed';
         COMMENT ON COLUMN PREFIX.triggers.mask_primary_key IS 'filtered columns are masked in table_pk too';
         COMMENT ON COLUMN PREFIX.triggers.store_data IS 'what updates record in data: the full row, or the key and changed columns';
+        COMMENT ON COLUMN PREFIX.triggers.on_truncate IS 'whether TRUNCATE is recorded, refused or ignored';
         COMMENT ON COLUMN PREFIX.triggers.known_columns IS 'names of the table''s columns, by their numbers, when names in this row were those of columns';
         COMMENT ON COLUMN PREFIX.triggers.known_table IS 'the table whose column numbers these are, as no other server has it';
 
@@ -310,7 +315,6 @@ CREATE FUNCTION carbonite.drop_schema(
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
-    captured record;
     tables text;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
@@ -321,9 +325,7 @@ BEGIN
                 DETAIL = format('Their changes are recorded: %s.', tables),
                 HINT = 'Use carbonite.drop_trigger() first, or cascade => true to drop the triggers too.';
     END IF;
-    FOR captured IN SELECT * FROM carbonite._capture_triggers(carbonite_prefix) LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', captured.trigger_name, captured.table_oid);
-    END LOOP;
+    PERFORM carbonite._drop_triggers(NULL, carbonite_prefix);
     EXECUTE format('DROP SCHEMA %I CASCADE', carbonite_prefix);
 END
 $$;

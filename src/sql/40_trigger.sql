@@ -78,6 +78,7 @@ CREATE FUNCTION carbonite._check_options(
     filtered_columns text[],
     mode text,
     store_data text,
+    on_truncate text,
     "initially" text
 ) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -88,10 +89,11 @@ BEGIN
     PERFORM carbonite._check_columns(table_name, 'filtered_columns', filtered_columns);
     PERFORM carbonite._check_choice('mode', mode, '{capture,ignore}');
     PERFORM carbonite._check_choice('store_data', store_data, '{full,changed}');
+    PERFORM carbonite._check_choice('on_truncate', on_truncate, '{capture,refuse,ignore}');
     PERFORM carbonite._check_choice('initially', "initially", '{immediate,deferred}');
 END
 $$;
-COMMENT ON FUNCTION carbonite._check_options(regclass, text[], text[], text[], text, text, text) IS
+COMMENT ON FUNCTION carbonite._check_options(regclass, text[], text[], text[], text, text, text, text) IS
     'internal: raises 42809, 0A000, 42703 or 22023 for options that a table cannot have';
 
 -- The columns of the table's primary key, in the order of the key.
@@ -166,6 +168,45 @@ $$;
 COMMENT ON FUNCTION carbonite._create_trigger(regclass, text, text) IS
     'internal: creates the capture trigger of a prefix on a table';
 
+CREATE FUNCTION carbonite._create_truncate_trigger(table_name regclass, carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    trigger_name text := 'capture_truncate_to_' || carbonite_prefix || '_trigger';
+BEGIN
+    IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = table_name AND t.tgname = trigger_name) THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %I.capture_changes()',
+        trigger_name, table_name, carbonite_prefix);
+    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', trigger_name, table_name,
+        format('records TRUNCATE in %s.changes, or refuses it', carbonite_prefix));
+END
+$$;
+COMMENT ON FUNCTION carbonite._create_truncate_trigger(regclass, text) IS
+    'internal: creates the trigger of a prefix that sees a table truncated, unless it is there';
+
+CREATE FUNCTION carbonite._drop_triggers(table_name regclass, carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    drop_trigger text;
+BEGIN
+    FOR drop_trigger IN
+        SELECT format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
+        FROM pg_trigger t
+        JOIN pg_proc p ON p.oid = t.tgfoid
+        JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = carbonite_prefix
+            AND p.proname = 'capture_changes'
+            AND t.tgparentid = 0
+            AND (t.tgrelid = table_name OR table_name IS NULL)
+    LOOP
+        EXECUTE drop_trigger;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION carbonite._drop_triggers(regclass, text) IS
+    'internal: drops the triggers of a prefix on a table, or on all tables';
+
 -- Gives rows of triggers the names that their tables and columns have now, so that others can use the
 -- names they left. Rows of renamed tables are taken out first: tables may have swapped their names.
 CREATE FUNCTION carbonite._follow_renames(carbonite_prefix text) RETURNS void
@@ -208,6 +249,7 @@ CREATE FUNCTION carbonite.install_trigger(
     exact_comparison boolean DEFAULT false,
     mask_primary_key boolean DEFAULT true,
     store_data text DEFAULT 'full',
+    on_truncate text DEFAULT 'capture',
     "initially" text DEFAULT 'immediate',
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
@@ -218,7 +260,7 @@ DECLARE
     same boolean;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, store_data, "initially");
+    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, store_data, on_truncate, "initially");
     primary_key_columns := coalesce(primary_key_columns, carbonite._primary_key_columns(table_name));
 
     SELECT t.is_deferred INTO deferred
@@ -228,13 +270,14 @@ BEGIN
     IF deferred IS NOT NULL AND own_configuration IS NOT NULL THEN
         EXECUTE format(
             'SELECT (t.primary_key_columns::text[], t.excluded_columns::text[], t.filtered_columns::text[],
-                 t.mode::text, t.store_changed_from, t.exact_comparison, t.mask_primary_key, t.store_data)
-                 IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7, $8, $9)
+                 t.mode::text, t.store_changed_from, t.exact_comparison, t.mask_primary_key, t.store_data, t.on_truncate)
+                 IS NOT DISTINCT FROM ($2, $3, $4, $5, $6, $7, $8, $9, $10)
              FROM %I.triggers t WHERE t.id = $1', carbonite_prefix)
             INTO same
             USING own_configuration, primary_key_columns, coalesce(excluded_columns, '{}'),
                 coalesce(filtered_columns, '{}'), coalesce(mode, 'capture'), coalesce(store_changed_from, false),
-                coalesce(exact_comparison, false), coalesce(mask_primary_key, true), coalesce(store_data, 'full');
+                coalesce(exact_comparison, false), coalesce(mask_primary_key, true), coalesce(store_data, 'full'),
+                coalesce(on_truncate, 'capture');
         IF NOT same OR deferred <> (coalesce("initially", 'immediate') = 'deferred') THEN
             RAISE EXCEPTION 'changes of table % are recorded in "%" already, with other options',
                 table_name, carbonite_prefix
@@ -249,25 +292,27 @@ BEGIN
     EXECUTE format('DELETE FROM %I.triggers t WHERE t.id = $1', carbonite_prefix) USING own_configuration;
     EXECUTE format(
         'INSERT INTO %I.triggers (table_oid, table_prefix, table_name, primary_key_columns, excluded_columns,
-             filtered_columns, mode, store_changed_from, exact_comparison, mask_primary_key, store_data)
-         SELECT c.oid, n.nspname, c.relname, $2, $3, $4, $5::%1$I.trigger_mode, $6, $7, $8, $9
+             filtered_columns, mode, store_changed_from, exact_comparison, mask_primary_key, store_data, on_truncate)
+         SELECT c.oid, n.nspname, c.relname, $2, $3, $4, $5::%1$I.trigger_mode, $6, $7, $8, $9, $10
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.oid = $1', carbonite_prefix)
         USING table_name, primary_key_columns, coalesce(excluded_columns, '{}'), coalesce(filtered_columns, '{}'),
             coalesce(mode, 'capture'), coalesce(store_changed_from, false), coalesce(exact_comparison, false),
-            coalesce(mask_primary_key, true), coalesce(store_data, 'full');
+            coalesce(mask_primary_key, true), coalesce(store_data, 'full'), coalesce(on_truncate, 'capture');
     IF deferred IS NULL THEN
         PERFORM carbonite._create_trigger(table_name, coalesce("initially", 'immediate'), carbonite_prefix);
     END IF;
+    PERFORM carbonite._create_truncate_trigger(table_name, carbonite_prefix);
 END
 $$;
-COMMENT ON FUNCTION carbonite.install_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text, text) IS
+COMMENT ON FUNCTION carbonite.install_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text, text, text) IS
     'Records the changes of a table from now on. primary_key_columns: columns that identify a row '
     '(default: its primary key; {} for none). excluded_columns are not recorded. filtered_columns are '
     'recorded as [FILTERED], in the key too unless mask_primary_key is false. mode: capture or ignore. '
     'store_changed_from: record old values of changed columns. exact_comparison: numeric 1.1 -> 1.10 is '
     'a change. store_data: what an update records in data, full or changed, which is the key and the '
-    'changed columns. initially: immediate or deferred. Installing again with the same options changes '
+    'changed columns. on_truncate: TRUNCATE is recorded (capture), refused (refuse) or ignored (ignore). '
+    'initially: immediate or deferred. Installing again with the same options changes '
     'nothing. Errors: 3F000 no such prefix; 42P01, 42703 no such table, column; 42809, 0A000 not a table that '
     'can be recorded; 42P16 no primary key; 22023; 42710 installed with other options. '
     'Example: SELECT carbonite.install_trigger(''rabbits'', excluded_columns => ''{age}'')';
@@ -282,6 +327,7 @@ CREATE FUNCTION carbonite.configure_trigger(
     exact_comparison boolean DEFAULT NULL,
     mask_primary_key boolean DEFAULT NULL,
     store_data text DEFAULT NULL,
+    on_truncate text DEFAULT NULL,
     "initially" text DEFAULT NULL,
     carbonite_prefix text DEFAULT 'carbonite_default'
 ) RETURNS void
@@ -291,7 +337,7 @@ DECLARE
     own_configuration bigint;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, store_data, "initially");
+    PERFORM carbonite._check_options(table_name, primary_key_columns, excluded_columns, filtered_columns, mode, store_data, on_truncate, "initially");
 
     own_configuration := carbonite._own_configuration(table_name, carbonite_prefix);
     IF own_configuration IS NULL THEN
@@ -308,10 +354,11 @@ BEGIN
              exact_comparison = coalesce($7, t.exact_comparison),
              mask_primary_key = coalesce($8, t.mask_primary_key),
              store_data = coalesce($9, t.store_data),
+             on_truncate = coalesce($10, t.on_truncate),
              updated_at = clock_timestamp() AT TIME ZONE ''UTC''
          WHERE t.id = $1', carbonite_prefix)
         USING own_configuration, primary_key_columns::varchar[], excluded_columns::varchar[],
-            filtered_columns::varchar[], mode, store_changed_from, exact_comparison, mask_primary_key, store_data;
+            filtered_columns::varchar[], mode, store_changed_from, exact_comparison, mask_primary_key, store_data, on_truncate;
 
     SELECT * INTO captured
     FROM carbonite._capture_triggers(carbonite_prefix) t WHERE t.table_oid = configure_trigger.table_name;
@@ -319,9 +366,13 @@ BEGIN
         EXECUTE format('DROP TRIGGER %I ON %s', captured.trigger_name, table_name);
         PERFORM carbonite._create_trigger(table_name, "initially", carbonite_prefix);
     END IF;
+    -- A trigger made by hand has no companion.
+    IF on_truncate IS NOT NULL THEN
+        PERFORM carbonite._create_truncate_trigger(table_name, carbonite_prefix);
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION carbonite.configure_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text, text) IS
+COMMENT ON FUNCTION carbonite.configure_trigger(regclass, text[], text[], text[], text, boolean, boolean, boolean, text, text, text, text) IS
     'Changes how a table is recorded, in every session from its next statement on; options that are '
     'not given stay. Options and errors as of install_trigger(); 42704 if the table is not recorded. '
     'Example: SELECT carbonite.configure_trigger(''rabbits'', mode => ''ignore'')';
@@ -343,9 +394,7 @@ BEGIN
         RAISE EXCEPTION 'changes of table % are not recorded in "%"', table_name, carbonite_prefix
             USING ERRCODE = 'undefined_object';
     END IF;
-    IF captured.trigger_name IS NOT NULL THEN
-        EXECUTE format('DROP TRIGGER %I ON %s', captured.trigger_name, table_name);
-    END IF;
+    PERFORM carbonite._drop_triggers(table_name, carbonite_prefix);
     EXECUTE format('DELETE FROM %I.triggers t WHERE t.id = $1', carbonite_prefix) USING own_configuration;
 END
 $$;

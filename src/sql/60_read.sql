@@ -19,7 +19,7 @@ BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT c.id, c.transaction_xact_id, c.op::text, c.table_prefix::text, c.table_name::text,
              c.table_pk::text[], coalesce(earlier.data, c.data), c.changed::text[], c.transaction_id,
-             c.changed_from, coalesce(earlier.data_is_partial, false)
+             c.changed_from, coalesce(earlier.data_is_partial, false), c.command::text
          FROM %1$I.changes c
          LEFT JOIN LATERAL (
              SELECT carbonite._complete(e.data, e.data_is_partial ORDER BY e.id) AS data,
@@ -57,7 +57,7 @@ BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT c.id, c.transaction_xact_id, c.op::text, c.table_prefix::text, c.table_name::text,
              c.table_pk::text[], carbonite._complete(c.data, c.data_is_partial) OVER record, c.changed::text[],
-             c.transaction_id, c.changed_from, bool_and(c.data_is_partial) OVER record
+             c.transaction_id, c.changed_from, bool_and(c.data_is_partial) OVER record, c.command::text
          FROM %I.changes c
          WHERE c.table_prefix = $1 AND c.table_name = $2 AND %s
          WINDOW record AS (PARTITION BY c.table_pk ORDER BY c.id)
