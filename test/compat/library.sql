@@ -34,7 +34,8 @@ SELECT throws_ok($$
 SELECT throws_ok($$
     CREATE CONSTRAINT TRIGGER capture_changes_into_carbonite_default_trigger
     AFTER INSERT OR UPDATE OR DELETE ON public.rabbits
-    DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE PROCEDURE carbonite_default.capture_changes()$$, '42710', NULL, 'as is a second trigger');
+    DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE PROCEDURE carbonite_default.capture_changes()$$,
+    CASE WHEN current_setting('server_version_num')::int < 140000 THEN '23505' ELSE '42710' END, NULL, 'as is a second trigger');
 SELECT throws_ok('INSERT INTO rabbits (id) VALUES (0)', '23503',
     '(carbonite) INSERT on table public.rabbits without prior INSERT into carbonite_default.transactions', 'from then on a write needs a transactions row');
 

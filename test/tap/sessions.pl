@@ -19,7 +19,7 @@ $node->safe_psql('postgres', q{
 sub recorded
 {
 	my ($sql) = @_;
-	$node->safe_psql('postgres', 'TRUNCATE carbonite_default.transactions CASCADE; TRUNCATE rabbits;');
+	$node->safe_psql('postgres', 'TRUNCATE rabbits; TRUNCATE carbonite_default.transactions CASCADE;');
 	$node->safe_psql('postgres', $sql);
 	return $node->safe_psql('postgres', q{SELECT t.meta, c.table_pk FROM carbonite_default.changes c
 		JOIN carbonite_default.transactions t ON t.id = c.transaction_id ORDER BY c.id});
