@@ -9,7 +9,7 @@ SET client_min_messages = warning;
 \t on
 \pset format unaligned
 
-SELECT plan(86);
+SELECT plan(87);
 
 BEGIN;
 SELECT carbonite.install_schema();
@@ -216,6 +216,11 @@ SELECT results_eq($$EXECUTE done('2025-01-01')$$, 'VALUES (100001::bigint)', 'le
 DELETE FROM carbonite_default.outboxes;
 SELECT results_eq($$EXECUTE done('2025-01-01')$$, 'VALUES (100002::bigint)', 'without outboxes purge deletes all that is old enough');
 SELECT is((SELECT array_agg(id) FROM carbonite_default.transactions), '{100003}', 'and nothing younger');
+
+-- TRUNCATE is none of the trigger's business
+SELECT count(*) AS n FROM carbonite_default.changes \gset before_
+TRUNCATE rabbits;
+SELECT is((SELECT count(*) FROM carbonite_default.changes), :before_n::bigint, 'TRUNCATE is not recorded, and no error');
 
 -- drop_trigger
 SELECT lives_ok($$DELETE FROM carbonite_default.triggers WHERE table_prefix = 'public' AND table_name = 'rabbits'$$, 'drop_trigger: the configuration');
