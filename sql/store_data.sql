@@ -73,6 +73,11 @@ TRUNCATE carbonite_default.changes;
 UPDATE books SET price = 78 WHERE (shelf, place) = (SELECT shelf, place FROM books ORDER BY 1, 2 LIMIT 1);
 SELECT c.data - 'shelf' - 'place' AS data, c.data_is_partial FROM carbonite.changes('books', NULL) c;
 
+-- a whole row ends what was known of a column that is gone
+ALTER TABLE books DROP price;
+DELETE FROM books;
+SELECT bool_or(c.data ? 'price') AS price FROM carbonite.changes('books', NULL) c WHERE c.op = 'delete';
+
 -- no part of a row without a key to find the others by, or with a key that hides which record it is
 CREATE TABLE lists (id int, item text, n int);
 SELECT carbonite.install_trigger('lists', primary_key_columns => '{}', store_data => 'changed');
