@@ -1,25 +1,13 @@
 // The plan of an audited table: its row of `triggers` and its tuple descriptor, compiled. PG world.
 #pragma once
 
+#include "capture/configuration.hpp"
 #include "capture/json_value.hpp"
 #include "capture/key_text.hpp"
 #include "capture/prefix.hpp"
 
 namespace carbonite
 {
-
-enum class CaptureMode : uint8
-{
-	capture,
-	ignore,
-};
-
-enum class TruncateMode : uint8
-{
-	capture,
-	refuse,
-	ignore,
-};
 
 struct Column
 {

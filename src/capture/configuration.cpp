@@ -1,0 +1,191 @@
+// Reads rows of `triggers`. Columns are looked for by name, as somebody may have added some. PG
+// world.
+
+#include "capture/configuration.hpp"
+#include "capture/prefix.hpp"
+
+namespace carbonite
+{
+namespace
+{
+
+ArrayType *
+config_array(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	bool isnull = true;
+	int attnum = SPI_fnumber(desc, name);
+	Datum datum = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+
+	if (isnull)
+		return construct_empty_array(VARCHAROID);
+	if (SPI_gettypeid(desc, attnum) != VARCHARARRAYOID &&
+	    SPI_gettypeid(desc, attnum) != TEXTARRAYOID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+		                errmsg("column triggers.%s of a carbonite prefix has type %s", name,
+		                       format_type_be(SPI_gettypeid(desc, attnum))),
+		                errdetail("It must be character varying[].")));
+	return DatumGetArrayTypePCopy(datum);
+}
+
+bool
+config_flag(HeapTuple tuple, TupleDesc desc, const char *name, bool otherwise)
+{
+	bool isnull = true;
+	int attnum = SPI_fnumber(desc, name);
+	Datum datum = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+
+	return isnull ? otherwise : DatumGetBool(datum);
+}
+
+const char *
+config_text(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	int attnum = SPI_fnumber(desc, name);
+
+	return attnum > 0 ? SPI_getvalue(tuple, desc, attnum) : nullptr;
+}
+
+bool
+equal_text(const char *a, const char *b)
+{
+	return a != nullptr && strcmp(a, b) == 0;
+}
+
+TruncateMode
+truncate_mode(const char *text)
+{
+	if (equal_text(text, "refuse"))
+		return TruncateMode::refuse;
+	return equal_text(text, "ignore") ? TruncateMode::ignore : TruncateMode::capture;
+}
+
+void
+read_configuration(Configuration *config, HeapTuple tuple, TupleDesc desc)
+{
+	config->found = true;
+	config->mode = equal_text(config_text(tuple, desc, "mode"), "ignore") ? CaptureMode::ignore
+	                                                                      : CaptureMode::capture;
+	config->on_truncate = truncate_mode(config_text(tuple, desc, "on_truncate"));
+	config->store_changed_from = config_flag(tuple, desc, "store_changed_from", false);
+	config->exact_comparison = config_flag(tuple, desc, "exact_comparison", false);
+	config->mask_primary_key = config_flag(tuple, desc, "mask_primary_key", true);
+	config->store_changed_data = equal_text(config_text(tuple, desc, "store_data"), "changed");
+	config->primary_key_columns = config_array(tuple, desc, "primary_key_columns");
+	config->excluded_columns = config_array(tuple, desc, "excluded_columns");
+	config->filtered_columns = config_array(tuple, desc, "filtered_columns");
+}
+
+// triggers.known_table of a table, as carbonite._known_table() writes it.
+bool
+is_known_table(const char *known, Oid relid)
+{
+	return equal_text(known,
+	                  psprintf(UINT64_FORMAT "/%u/%u", GetSystemIdentifier(), MyDatabaseId, relid));
+}
+
+// How well a row of `triggers` fits a table: its OID decides, so that a renamed table keeps its
+// row; a name counts where the row has no OID, or that of a table that is gone.
+int
+match(HeapTuple tuple, TupleDesc desc, Oid relid, const char *schema, const char *name)
+{
+	int attnum = SPI_fnumber(desc, "table_oid");
+	bool isnull = true;
+	Datum oid = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+
+	if (!isnull && DatumGetObjectId(oid) == relid)
+		return 2;
+	if (!isnull && SearchSysCacheExists1(RELOID, oid))
+		return 0;
+	return equal_text(config_text(tuple, desc, "table_prefix"), schema) &&
+	               equal_text(config_text(tuple, desc, "table_name"), name)
+	           ? 1
+	           : 0;
+}
+
+// Finds the configuration that stands for a table itself.
+void
+find_own_configuration(Configuration *config, Oid triggers, Oid relid)
+{
+	Relation rel = table_open(triggers, AccessShareLock);
+	const char *schema = get_namespace_name(get_rel_namespace(relid));
+	const char *name = get_rel_name(relid);
+	int best = 0;
+	Snapshot snapshot = register_latest_snapshot();
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, nullptr);
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		int fit = match(tuple, RelationGetDescr(rel), relid, schema, name);
+
+		if (fit <= best)
+			continue;
+		best = fit;
+		read_configuration(config, tuple, RelationGetDescr(rel));
+		config->relid = relid;
+		config->known_columns =
+			is_known_table(config_text(tuple, RelationGetDescr(rel), "known_table"), relid)
+				? config_array(tuple, RelationGetDescr(rel), "known_columns")
+				: nullptr;
+		config->table_prefix = schema;
+		config->table_name = name;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+}
+
+} // namespace
+
+void
+find_configuration(Configuration *config, Oid triggers, Relation rel)
+{
+	List *ancestors;
+	ListCell *cell;
+
+	find_own_configuration(config, triggers, RelationGetRelid(rel));
+	if (config->found || !rel->rd_rel->relispartition)
+		return;
+	ancestors = get_partition_ancestors(RelationGetRelid(rel));
+	foreach (cell, ancestors)
+	{
+		find_own_configuration(config, triggers, lfirst_oid(cell));
+		if (config->found)
+			break;
+	}
+}
+
+bool
+array_contains(ArrayType *array, const char *name)
+{
+	Datum *elements;
+	bool *nulls;
+	int count;
+	size_t length = strlen(name);
+
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls,
+	                  &count);
+	for (int i = 0; i < count; i++)
+		if (!nulls[i] && VARSIZE_ANY_EXHDR(DatumGetPointer(elements[i])) == length &&
+		    memcmp(VARDATA_ANY(DatumGetPointer(elements[i])), name, length) == 0)
+			return true;
+	return false;
+}
+
+const char *
+configured_name(const Configuration *config, Relation rel, Form_pg_attribute att)
+{
+	int attnum = att->attnum;
+	Datum element;
+	bool isnull;
+
+	if (config->known_columns == nullptr)
+		return NameStr(att->attname);
+	if (RelationGetRelid(rel) != config->relid)
+		attnum = get_attnum(config->relid, NameStr(att->attname));
+	element = array_get_element(PointerGetDatum(config->known_columns), 1, &attnum, -1, -1, false,
+	                            TYPALIGN_INT, &isnull);
+	return isnull ? NameStr(att->attname) : TextDatumGetCString(element);
+}
+
+} // namespace carbonite
