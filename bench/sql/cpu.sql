@@ -22,6 +22,17 @@ BEGIN
 END
 $$;
 
+-- Microseconds of CPU per row of a statement.
+CREATE FUNCTION bench.cost(statement text, rows bigint) RETURNS numeric
+LANGUAGE plpgsql AS $$
+DECLARE
+    cpu bigint := bench.cpu_ns();
+BEGIN
+    EXECUTE statement;
+    RETURN (bench.cpu_ns() - cpu) / 1000.0 / rows;
+END
+$$;
+
 -- What is written: rows of about 200 bytes.
 CREATE TABLE bench.source (
     id bigint PRIMARY KEY,

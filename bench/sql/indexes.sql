@@ -59,16 +59,6 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION cost(statement text, rows bigint) RETURNS numeric
-LANGUAGE plpgsql AS $$
-DECLARE
-    cpu bigint := bench.cpu_ns();
-BEGIN
-    EXECUTE statement;
-    RETURN (bench.cpu_ns() - cpu) / 1000.0 / rows;
-END
-$$;
-
 -- Milliseconds of a query on each of some numbers: the median, and what 1 in 100 takes at least.
 CREATE FUNCTION lookup(query text, numbers bigint[], OUT median numeric, OUT p99 numeric)
 LANGUAGE plpgsql AS $$

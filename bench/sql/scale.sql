@@ -3,17 +3,6 @@ SELECT carbonite.install_schema('auto');
 
 CREATE TABLE costs (section text, x bigint, label text, contestant text, us numeric);
 
--- Microseconds of CPU per row of a statement.
-CREATE FUNCTION cost(statement text, rows bigint) RETURNS numeric
-LANGUAGE plpgsql AS $$
-DECLARE
-    cpu bigint := bench.cpu_ns();
-BEGIN
-    EXECUTE statement;
-    RETURN (bench.cpu_ns() - cpu) / 1000.0 / rows;
-END
-$$;
-
 -- Measures a statement on the table without capture and on the one with it; ITEMS stands for them.
 CREATE PROCEDURE compare(section text, x bigint, label text, statement text, rows bigint, before text DEFAULT '',
     tables text[] DEFAULT '{items_none,items_carb}')
