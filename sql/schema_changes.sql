@@ -163,6 +163,30 @@ TABLE config;
 REVOKE CREATE ON SCHEMA public FROM regress_carbonite_altering;
 DROP ROLE regress_carbonite_altering;
 
+-- the owner of a prefix gains nothing when a superuser alters a table
+CREATE ROLE regress_carbonite_owner;
+CREATE SCHEMA owned AUTHORIZATION regress_carbonite_owner;
+SET ROLE regress_carbonite_owner;
+SELECT carbonite.install_schema('auto', carbonite_prefix => 'owned');
+CREATE TABLE owned.seen (who name, event text);
+CREATE FUNCTION owned.look() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO owned.seen VALUES (current_user, TG_OP);
+    RETURN coalesce(NEW, OLD);
+END
+$$;
+CREATE TRIGGER a_look BEFORE UPDATE OR DELETE ON owned.triggers FOR EACH ROW EXECUTE FUNCTION owned.look();
+RESET ROLE;
+CREATE TABLE kept (LIKE people);
+INSERT INTO owned.triggers (table_prefix, table_name) VALUES ('public', 'kept');
+ALTER TABLE kept RENAME city TO town;
+ALTER TABLE kept RENAME TO kept_on;
+DROP TABLE kept_on;
+SELECT DISTINCT who, event FROM owned.seen ORDER BY 1, 2;
+SELECT p.proname, has_function_privilege('regress_carbonite_owner', p.oid, 'execute') FROM pg_proc p WHERE p.proname = '_execute_as';
+DROP SCHEMA owned CASCADE;
+DROP ROLE regress_carbonite_owner;
+
 -- the prefix goes, and with it the triggers of its tables
 DROP SCHEMA carbonite_default CASCADE;
 UPDATE people SET city = 'recorded by nobody';
