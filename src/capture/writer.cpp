@@ -296,11 +296,8 @@ writer_insert_rows(const Writer *writer, TupleTableSlot **slots, int count, Comm
 		Relation irel = get_locked_relation(writer->indexes[i].oid);
 
 		for (int k = 0; k < count; k++)
-		{
-			slot_getsomeattrs(slots[k], writer->last_key);
 			insert_into_index(&writer->indexes[i], irel, rel, slots[k]->tts_values,
 			                  slots[k]->tts_isnull, &slots[k]->tts_tid);
-		}
 		RelationClose(irel);
 	}
 	RelationClose(rel);

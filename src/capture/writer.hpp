@@ -64,7 +64,8 @@ void writer_insert(const Writer *writer, const Datum *values, const bool *nulls)
 // Forms a row in the current memory context, for a direct writer.
 HeapTuple writer_form_row(const Writer *writer, const Datum *values, const bool *nulls);
 
-// Inserts the rows in slots at once, as of a command, through a direct writer.
+// Inserts the rows in slots at once, as of a command, through a direct writer. They own their
+// tuples, and these are taken apart up to last_key.
 void writer_insert_rows(const Writer *writer, TupleTableSlot **slots, int count, CommandId command);
 
 } // namespace carbonite
