@@ -2,6 +2,7 @@
 
 #include "capture/batch.hpp"
 #include "capture/context.hpp"
+#include "capture/mask.hpp"
 #include "capture/plan.hpp"
 
 extern "C"
@@ -16,6 +17,7 @@ _PG_init(void)
 	carbonite::prefix_init();
 	carbonite::plan_init();
 	carbonite::context_init();
+	carbonite::mask_init();
 	carbonite::batch_init();
 	carbonite::reserve_setting_prefix("carbonite");
 }

@@ -22,4 +22,22 @@ become_caller(const OwnerScope *scope)
 	SetUserIdAndSecContext(scope->user, scope->security_context);
 }
 
+uint64
+execute_as(Oid owner, const char *sql)
+{
+	OwnerScope scope;
+	uint64 rows;
+	int result;
+
+	SPI_connect();
+	become_owner(&scope, owner);
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "carbonite could not run a statement: %s", SPI_result_code_string(result));
+	rows = SPI_processed;
+	become_caller(&scope);
+	SPI_finish();
+	return rows;
+}
+
 } // namespace carbonite

@@ -17,6 +17,9 @@ struct OwnerScope
 // Switches to `owner` with search_path = pg_catalog, pg_temp.
 void become_owner(OwnerScope *scope, Oid owner);
 
+// Runs a statement as `owner`; returns how many rows it gave or wrote.
+uint64 execute_as(Oid owner, const char *sql);
+
 // Restores what become_owner() replaced.
 void become_caller(const OwnerScope *scope);
 

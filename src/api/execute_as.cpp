@@ -9,15 +9,6 @@ SQL_FUNCTION(carbonite_execute_as);
 Datum
 carbonite_execute_as(PG_FUNCTION_ARGS)
 {
-	carbonite::OwnerScope scope;
-	int result;
-
-	SPI_connect();
-	carbonite::become_owner(&scope, PG_GETARG_OID(0));
-	result = SPI_execute(text_to_cstring(PG_GETARG_TEXT_PP(1)), false, 0);
-	if (result < 0)
-		elog(ERROR, "carbonite could not run a statement: %s", SPI_result_code_string(result));
-	carbonite::become_caller(&scope);
-	SPI_finish();
+	carbonite::execute_as(PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	PG_RETURN_VOID();
 }

@@ -41,8 +41,9 @@ create_trigger_function(const char *schema, const char *name, const char *librar
 {
 	const char *function = quote_qualified_identifier(schema, name);
 
-	execute(psprintf("CREATE FUNCTION %s() RETURNS trigger LANGUAGE c AS %s, 'carbonite_%s'",
-	                 function, quote_literal_cstr(library), name));
+	execute(
+		psprintf("CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE c AS %s, 'carbonite_%s'",
+	             function, quote_literal_cstr(library), name));
 	execute(psprintf("ALTER FUNCTION %s() DEPENDS ON EXTENSION carbonite", function));
 	execute(psprintf("ALTER FUNCTION %s() OWNER TO %s", function,
 	                 quote_identifier(GetUserNameFromId(owner, false))));

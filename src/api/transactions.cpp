@@ -1,5 +1,5 @@
 // SQL functions on the current transaction's row. They act as the owner of the prefix, so that a
-// writer needs no privilege there but USAGE of the schema, which insert_transaction() asks for.
+// writer needs no privilege there but the one that insert_transaction() asks for.
 // PG world.
 
 #include "capture/context.hpp"
@@ -54,6 +54,21 @@ form_row(FunctionCallInfo fcinfo, const Datum *values, const bool *nulls)
 	                                         const_cast<bool *>(nulls)));
 }
 
+// Errors: 42501 unless the caller may use the schema of a prefix and insert into transactions.meta.
+void
+require_writer(Oid schema, const Prefix *prefix)
+{
+	AttrNumber meta = prefix->transactions.attnums[transaction_meta];
+
+	require_schema_usage(schema, prefix->name);
+	if (pg_class_aclcheck(prefix->transactions.relid, GetUserId(), ACL_INSERT) != ACLCHECK_OK &&
+	    pg_attribute_aclcheck(prefix->transactions.relid, meta, GetUserId(), ACL_INSERT) !=
+	        ACLCHECK_OK)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		                errmsg("permission denied for table %s.transactions", prefix->name),
+		                errhint("Its owner can give it with carbonite.grant_writer().")));
+}
+
 // A transaction without an xid has written nothing, so it has no row either.
 bool
 find_current(PrefixEntry *entry, const Prefix *prefix, CurrentTransaction *current)
@@ -79,7 +94,6 @@ carbonite_insert_transaction(PG_FUNCTION_ARGS)
 	bool found;
 	Datum meta;
 
-	require_schema_usage(entry->schema, get_namespace_name(entry->schema));
 	meta = context_merge(PG_ARGISNULL(0) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))
 	                                     : PG_GETARG_DATUM(0));
 	compiled_enter();
@@ -92,7 +106,10 @@ carbonite_insert_transaction(PG_FUNCTION_ARGS)
 		if (found)
 			read_transaction(prefix, &current, values, nulls);
 		else
+		{
+			require_writer(entry->schema, prefix);
 			PreventCommandIfReadOnly("carbonite.insert_transaction()");
+		}
 	} while (!found && !insert_transaction(entry, prefix, meta, &current, values, nulls));
 	compiled_leave();
 	PG_RETURN_DATUM(form_row(fcinfo, values, nulls));

@@ -147,13 +147,6 @@ write_rows(Batch *batch)
 		forget_rows(batch);
 }
 
-void
-write_all(void)
-{
-	for (Batch *batch = innermost; batch != nullptr; batch = batch->outer)
-		write_rows(batch);
-}
-
 // A subtransaction ends. Rows that it wrote are now its parent's, or wait again.
 void
 end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
@@ -253,7 +246,7 @@ process_utility(PROCESS_UTILITY_PARAMETERS)
 		previous_process_utility != nullptr ? previous_process_utility : standard_ProcessUtility;
 	Batch batch;
 
-	write_all();
+	batch_write();
 	if (!fires_triggers(statement->utilityStmt))
 	{
 		next(PROCESS_UTILITY_ARGUMENTS);
@@ -309,6 +302,13 @@ batch_add(const Writer *writer, const Datum *values, const bool *nulls)
 	batch->bytes += row->t_len;
 	batch->nrows++;
 	return true;
+}
+
+void
+batch_write(void)
+{
+	for (Batch *batch = innermost; batch != nullptr; batch = batch->outer)
+		write_rows(batch);
 }
 
 void

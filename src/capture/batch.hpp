@@ -10,6 +10,9 @@ namespace carbonite
 // false if it has to be written at once.
 bool batch_add(const Writer *writer, const Datum *values, const bool *nulls);
 
+// Writes the rows that wait.
+void batch_write(void);
+
 void batch_init(void);
 
 } // namespace carbonite

@@ -37,6 +37,32 @@ config_flag(HeapTuple tuple, TupleDesc desc, const char *name, bool otherwise)
 	return isnull ? otherwise : DatumGetBool(datum);
 }
 
+Jsonb *
+config_object(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	bool isnull = true;
+	int attnum = SPI_fnumber(desc, name);
+	Datum datum = attnum > 0 && SPI_gettypeid(desc, attnum) == JSONBOID
+	                  ? SPI_getbinval(tuple, desc, attnum, &isnull)
+	                  : (Datum) 0;
+	Jsonb *object = isnull ? nullptr : DatumGetJsonbPCopy(datum);
+
+	return object != nullptr && JB_ROOT_IS_OBJECT(object) && JB_ROOT_COUNT(object) > 0 ? object
+	                                                                                   : nullptr;
+}
+
+FullTransactionId
+config_xid(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	bool isnull = true;
+	int attnum = SPI_fnumber(desc, name);
+	Datum datum = attnum > 0 && SPI_gettypeid(desc, attnum) == XID8OID
+	                  ? SPI_getbinval(tuple, desc, attnum, &isnull)
+	                  : (Datum) 0;
+
+	return isnull ? InvalidFullTransactionId : DatumGetFullTransactionId(datum);
+}
+
 const char *
 config_text(HeapTuple tuple, TupleDesc desc, const char *name)
 {
@@ -73,6 +99,11 @@ read_configuration(Configuration *config, HeapTuple tuple, TupleDesc desc)
 	config->primary_key_columns = config_array(tuple, desc, "primary_key_columns");
 	config->excluded_columns = config_array(tuple, desc, "excluded_columns");
 	config->filtered_columns = config_array(tuple, desc, "filtered_columns");
+	config->hashed_columns = config_array(tuple, desc, "hashed_columns");
+	config->masks = config_object(tuple, desc, "masks");
+	config->record_leaf = equal_text(config_text(tuple, desc, "partitions"), "leaf");
+	config->inheritance_children = config_flag(tuple, desc, "inheritance_children", false);
+	config->override_xact_id = config_xid(tuple, desc, "override_xact_id");
 }
 
 // triggers.known_table of a table, as carbonite._known_table() writes it.
@@ -135,23 +166,62 @@ find_own_configuration(Configuration *config, Oid triggers, Oid relid)
 	table_close(rel, NoLock);
 }
 
+// The tables that a table inherits from, the nearest first.
+List *
+get_ancestors(Oid relid)
+{
+	List *result = NIL;
+	List *pending = list_make1_oid(relid);
+	Relation inherits = table_open(InheritsRelationId, AccessShareLock);
+
+	while (pending != NIL)
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple tuple;
+
+		ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+		            ObjectIdGetDatum(linitial_oid(pending)));
+		pending = list_delete_first(pending);
+		scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			Oid parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+
+			result = list_append_unique_oid(result, parent);
+			pending = lappend_oid(pending, parent);
+		}
+		systable_endscan(scan);
+	}
+	table_close(inherits, AccessShareLock);
+	return result;
+}
+
 } // namespace
 
 void
 find_configuration(Configuration *config, Oid triggers, Relation rel)
 {
+	bool is_partition = rel->rd_rel->relispartition;
 	List *ancestors;
 	ListCell *cell;
 
 	find_own_configuration(config, triggers, RelationGetRelid(rel));
-	if (config->found || !rel->rd_rel->relispartition)
+	if (config->found)
 		return;
-	ancestors = get_partition_ancestors(RelationGetRelid(rel));
+	ancestors = is_partition ? get_partition_ancestors(RelationGetRelid(rel))
+	                         : get_ancestors(RelationGetRelid(rel));
 	foreach (cell, ancestors)
 	{
 		find_own_configuration(config, triggers, lfirst_oid(cell));
-		if (config->found)
+		if (config->found && (is_partition || config->inheritance_children))
 			break;
+		*config = Configuration{};
+	}
+	if (config->found && (config->record_leaf || !is_partition))
+	{
+		config->table_prefix = get_namespace_name(RelationGetNamespace(rel));
+		config->table_name = pstrdup(RelationGetRelationName(rel));
 	}
 }
 

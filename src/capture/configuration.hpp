@@ -32,14 +32,20 @@ struct Configuration
 	ArrayType *primary_key_columns;
 	ArrayType *excluded_columns;
 	ArrayType *filtered_columns;
-	const char *table_prefix;
+	ArrayType *hashed_columns;
+	Jsonb *masks; // or null
+	bool record_leaf;
+	bool inheritance_children;
+	FullTransactionId override_xact_id; // or invalid
+	const char *table_prefix;           // under which changes are recorded
 	const char *table_name;
 	Oid relid;                // the table that the row names
 	ArrayType *known_columns; // null if what the row knows is not of this table
 };
 
 // Finds the configuration of a table in `triggers`: its own, or else that of the nearest
-// partitioned ancestor. Everything in it is allocated in the current memory context.
+// ancestor, of which it is a partition or which speaks for tables that inherit from it. Everything
+// in it is allocated in the current memory context.
 void find_configuration(Configuration *config, Oid triggers, Relation rel);
 
 // The name that the row of `triggers` has for a column: the one it had when the row was written. A

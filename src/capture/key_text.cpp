@@ -134,32 +134,6 @@ call_with_fixed_settings(KeyColumn *column, Datum datum)
 	return result;
 }
 
-Datum
-key_text(KeyColumn *column, Datum datum)
-{
-	char digits[MAXINT8LEN + 1];
-
-	switch (column->conversion)
-	{
-		case KeyConversion::boolean:
-			return varchar_of(DatumGetBool(datum) ? "true" : "false");
-		case KeyConversion::int2:
-			pg_ltoa(DatumGetInt16(datum), digits);
-			return varchar_of(digits);
-		case KeyConversion::int4:
-			pg_ltoa(DatumGetInt32(datum), digits);
-			return varchar_of(digits);
-		case KeyConversion::int8:
-			pg_lltoa(DatumGetInt64(datum), digits);
-			return varchar_of(digits);
-		case KeyConversion::text:
-			return PointerGetDatum(PG_DETOAST_DATUM_PACKED(datum));
-		default:
-			return column->needs_fixed_settings ? call_with_fixed_settings(column, datum)
-			                                    : call_function(column, datum);
-	}
-}
-
 // The most bytes a key may have: with two names of 63 bytes beside it, it fits a btree entry.
 constexpr Size max_key_bytes = 2400;
 // What an abbreviated element keeps of its text, so that a person recognises it.
@@ -288,6 +262,32 @@ key_column_compile(KeyColumn *column, AttrNumber attnum, Oid type)
 }
 
 Datum
+key_column_text(KeyColumn *column, Datum datum)
+{
+	char digits[MAXINT8LEN + 1];
+
+	switch (column->conversion)
+	{
+		case KeyConversion::boolean:
+			return varchar_of(DatumGetBool(datum) ? "true" : "false");
+		case KeyConversion::int2:
+			pg_ltoa(DatumGetInt16(datum), digits);
+			return varchar_of(digits);
+		case KeyConversion::int4:
+			pg_ltoa(DatumGetInt32(datum), digits);
+			return varchar_of(digits);
+		case KeyConversion::int8:
+			pg_lltoa(DatumGetInt64(datum), digits);
+			return varchar_of(digits);
+		case KeyConversion::text:
+			return PointerGetDatum(PG_DETOAST_DATUM_PACKED(datum));
+		default:
+			return column->needs_fixed_settings ? call_with_fixed_settings(column, datum)
+			                                    : call_function(column, datum);
+	}
+}
+
+Datum
 key_array_of_texts(Datum *texts, bool *nulls, int count)
 {
 	if (unlikely(key_bytes(texts, nulls, count) > max_key_bytes))
@@ -309,7 +309,7 @@ key_array(const KeyColumn *columns, int ncolumns, const Datum *values, const boo
 		if (columns[i].masked)
 			texts[i] = varchar_of(mask_text);
 		else if (!nulls[index])
-			texts[i] = key_text(const_cast<KeyColumn *>(&columns[i]), values[index]);
+			texts[i] = key_column_text(const_cast<KeyColumn *>(&columns[i]), values[index]);
 	}
 	return key_array_of_texts(texts, text_nulls, ncolumns);
 }

@@ -33,6 +33,9 @@ constexpr char mask_text[] = "[FILTERED]";
 
 void key_column_compile(KeyColumn *column, AttrNumber attnum, Oid type);
 
+// The text of a value that is not null, as keys have it.
+Datum key_column_text(KeyColumn *column, Datum datum);
+
 // Builds the varchar[] of a key from a deformed row. A key too long for a btree entry is replaced
 // by its abbreviation; see docs/reference.md.
 Datum key_array(const KeyColumn *columns, int ncolumns, const Datum *values, const bool *nulls);

@@ -28,6 +28,41 @@ key_precedes(const Column &a, const Column &b)
 	return memcmp(a.key, b.key, a.key_length) < 0;
 }
 
+// Is there a value in triggers.masks for a column?
+JsonbValue *
+find_mask(const Configuration *config, const char *name)
+{
+	JsonbValue key = {};
+
+	if (config->masks == nullptr)
+		return nullptr;
+	key.type = jbvString;
+	key.val.string.val = const_cast<char *>(name);
+	key.val.string.len = (int) strlen(name);
+	return findJsonbValueFromContainer(&config->masks->root, JB_FOBJECT, &key);
+}
+
+// The mask of a column, or null. The first of the options that names it counts.
+Mask *
+compile_mask(const Configuration *config, const char *name, Form_pg_attribute att)
+{
+	bool filtered = array_contains(config->filtered_columns, name);
+	bool hashed = array_contains(config->hashed_columns, name);
+	JsonbValue *json = find_mask(config, name);
+	Mask *mask;
+
+	if (!filtered && !hashed && json == nullptr)
+		return nullptr;
+	mask = (Mask *) palloc0(sizeof(Mask));
+	if (filtered)
+		mask_compile_fixed(mask, mask_text);
+	else if (hashed)
+		mask_compile_hashed(mask, att->attnum, att->atttypid);
+	else
+		mask_compile_json(mask, json, att->attnum, att->atttypid);
+	return mask;
+}
+
 void
 compile_columns(Plan *plan, const Configuration *config, Relation rel)
 {
@@ -49,7 +84,7 @@ compile_columns(Plan *plan, const Configuration *config, Relation rel)
 		column->attnum = att->attnum;
 		column->by_value = att->attbyval;
 		column->length = att->attlen;
-		column->masked = array_contains(config->filtered_columns, name);
+		column->mask = compile_mask(config, name, att);
 		json_converter_compile(&column->converter, att->atttypid);
 		column->name = CStringGetTextDatum(NameStr(att->attname));
 		column->key = VARDATA(DatumGetPointer(column->name));
@@ -149,7 +184,7 @@ compile_key(Plan *plan, const Configuration *config, Relation rel)
 			return;
 		}
 		key_column_compile(column, att->attnum, att->atttypid);
-		column->masked = config->mask_primary_key && array_contains(config->filtered_columns, name);
+		column->masked = config->mask_primary_key && compile_mask(config, name, att) != nullptr;
 		plan->nkeys++;
 		// Records whose key is masked cannot be told apart to complete their rows, and of a column
 		// that is not recorded nobody looks whether it changed.
@@ -157,6 +192,19 @@ compile_key(Plan *plan, const Configuration *config, Relation rel)
 			plan->store_partial_data = false;
 	}
 	plan->has_key = plan->nkeys > 0;
+}
+
+// Without a key, digests would tell which rows have the same value.
+void
+hide_unbound_digests(Plan *plan)
+{
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		Mask *mask = plan->columns[i].mask;
+
+		if (mask != nullptr && mask->kind == MaskKind::hashed && !plan->has_key)
+			mask_compile_fixed(mask, mask_text);
+	}
 }
 
 // Compiles a plan in the current memory context.
@@ -177,7 +225,10 @@ compile(const Prefix *prefix, Relation rel)
 	if (!config.found)
 		return plan;
 	plan->mode = config.mode;
+	plan->override_xact_id = config.override_xact_id;
 	plan->on_truncate = config.on_truncate;
+	if (rel->rd_rel->relispartition && config.relid != RelationGetRelid(rel) && !config.record_leaf)
+		plan->moves_within = config.relid;
 	plan->store_changed_from = config.store_changed_from;
 	plan->exact_comparison = config.exact_comparison;
 	plan->table_prefix = CStringGetTextDatum(config.table_prefix);
@@ -186,6 +237,7 @@ compile(const Prefix *prefix, Relation rel)
 	compile_columns(plan, &config, rel);
 	compile_virtual_columns(plan, rel);
 	compile_key(plan, &config, rel);
+	hide_unbound_digests(plan);
 	return plan;
 }
 

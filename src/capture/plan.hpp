@@ -3,7 +3,7 @@
 
 #include "capture/configuration.hpp"
 #include "capture/json_value.hpp"
-#include "capture/key_text.hpp"
+#include "capture/mask.hpp"
 #include "capture/prefix.hpp"
 
 namespace carbonite
@@ -12,11 +12,11 @@ namespace carbonite
 struct Column
 {
 	AttrNumber attnum;
-	bool masked;
 	bool in_key;
 	bool by_value;
 	int16 length;
 	JsonConverter converter;
+	Mask *mask;      // or null
 	Datum name;      // varchar
 	const char *key; // the same bytes, not terminated
 	uint32 key_length;
@@ -33,10 +33,12 @@ struct Plan
 {
 	bool configured; // a row of `triggers` stands for the table
 	CaptureMode mode;
+	FullTransactionId override_xact_id; // in which mode is the other one, or invalid
 	TruncateMode on_truncate;
 	bool store_changed_from;
 	bool exact_comparison;
 	bool store_partial_data; // of updates that leave the key as it is
+	Oid moves_within;        // rows that move between partitions of this table are updated
 	Datum table_prefix;      // varchar
 	Datum table_name;
 	int ncolumns; // the columns of `data`, in the order of jsonb keys

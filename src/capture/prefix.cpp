@@ -105,29 +105,36 @@ override_setting(const char *prefix)
 	return &setting->value;
 }
 
-TransactionMode
-read_transaction_mode(Oid settings)
+// The text in a column of the settings, or null.
+const char *
+setting(HeapTuple tuple, TupleDesc desc, const char *name)
 {
-	TransactionMode result = TransactionMode::required;
-	Relation rel = table_open(settings, AccessShareLock);
-	int attnum = SPI_fnumber(RelationGetDescr(rel), "transaction_mode");
+	int attnum = SPI_fnumber(desc, name);
+
+	return attnum > 0 ? SPI_getvalue(tuple, desc, attnum) : nullptr;
+}
+
+void
+read_settings(Prefix *prefix)
+{
+	Relation rel = table_open(prefix->settings, AccessShareLock);
 	Snapshot snapshot = register_latest_snapshot();
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, nullptr);
 	HeapTuple tuple = systable_getnext(scan);
 
-	if (HeapTupleIsValid(tuple) && attnum > 0)
+	if (HeapTupleIsValid(tuple))
 	{
-		const char *mode = SPI_getvalue(tuple, RelationGetDescr(rel), attnum);
+		const char *mode = setting(tuple, RelationGetDescr(rel), "transaction_mode");
 
 		if (mode != nullptr && strcmp(mode, "auto") == 0)
-			result = TransactionMode::automatic;
+			prefix->transaction_mode = TransactionMode::automatic;
 		else if (mode != nullptr && strcmp(mode, "optional") == 0)
-			result = TransactionMode::optional;
+			prefix->transaction_mode = TransactionMode::optional;
+		prefix->override_role = setting(tuple, RelationGetDescr(rel), "override_role");
 	}
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
-	return result;
 }
 
 // The usable unique index whose only key column is transactions.id, or InvalidOid.
@@ -211,7 +218,7 @@ compile(Oid schema)
 	prefix->triggers = prefix_relation(prefix, "triggers");
 	prefix->settings = get_relname_relid("settings", schema);
 	if (OidIsValid(prefix->settings))
-		prefix->transaction_mode = read_transaction_mode(prefix->settings);
+		read_settings(prefix);
 	prefix->override_mode = override_setting(prefix->name);
 	return prefix;
 }

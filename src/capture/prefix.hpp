@@ -64,6 +64,7 @@ struct Prefix
 	Oid settings;      // InvalidOid in a prefix without such a table
 	Oid ops[op_count]; // the values of enum change_op
 	TransactionMode transaction_mode;
+	const char *override_role;  // whose members may override modes; null: everybody
 	char *const *override_mode; // the setting <prefix>.override_mode
 	Writer changes;
 	Writer transactions;
@@ -80,7 +81,13 @@ struct SessionTransaction
 	FullTransactionId verified_xact;
 	SubTransactionId verified_subxact;
 	CommandId verified_command;
+	FullTransactionId noted_xact; // whose row of transactions tells of an override
+	SubTransactionId noted_subxact;
+	Oid noted_role;
+	bool noted_ignore;
 };
+
+struct Move;
 
 struct PrefixEntry
 {
@@ -90,6 +97,7 @@ struct PrefixEntry
 	Prefix *prefix;
 	MemoryContext context;
 	SessionTransaction session;
+	Move *move; // see move.hpp
 };
 
 // The entry of a schema; never freed, so that pointers to it stay good.

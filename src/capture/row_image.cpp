@@ -9,8 +9,6 @@ namespace carbonite
 namespace
 {
 
-constexpr JsonValue masked_value = {JsonKind::string, sizeof(mask_text) - 1, mask_text, {}};
-
 [[noreturn]] void
 too_large(void)
 {
@@ -141,7 +139,7 @@ same_bytes(const Column *column, Datum a, Datum b)
 	return datum_image_eq(a, b, false, column->length);
 }
 
-// Converts a column unless it is masked or was converted before.
+// Converts a column unless it was converted before.
 void
 convert(const Column *column, RowView row, JsonValue *value)
 {
@@ -152,6 +150,22 @@ convert(const Column *column, RowView row, JsonValue *value)
 	else
 		json_convert(const_cast<JsonConverter *>(&column->converter),
 		             row.values[column->attnum - 1], value);
+}
+
+// Puts what is recorded of a column in place: its value, converted, or its mask.
+void
+convert_or_mask(const Plan *plan, const Column *column, RowView row, JsonValue *value)
+{
+	MaskedRow masked;
+
+	if (likely(column->mask == nullptr))
+	{
+		convert(column, row, value);
+		return;
+	}
+	masked = MaskedRow{plan->table_prefix, plan->table_name, column->name, plan->key_columns,
+	                   plan->nkeys,        row.values,       row.nulls};
+	mask_apply(column->mask, &masked, value);
 }
 
 JsonValue *
@@ -219,10 +233,7 @@ image_of_columns(const Plan *plan, const int *positions, int count, RowView row,
 		const Column *column = &plan->columns[positions[i]];
 		JsonValue *value = &values[positions[i]];
 
-		if (column->masked)
-			*value = masked_value;
-		else
-			convert(column, row, value);
+		convert_or_mask(plan, column, row, value);
 		bytes += column->key_length + value->length;
 	}
 	begin_object(&writer, count, bytes);
@@ -286,20 +297,15 @@ row_image(const Plan *plan, RowView row, JsonValue *values)
 		values = allocate_values(plan);
 	for (int i = 0; i < plan->ncolumns; i++)
 	{
-		if (plan->columns[i].masked)
-			bytes += masked_value.length;
-		else
-		{
-			convert(&plan->columns[i], row, &values[i]);
-			bytes += values[i].length;
-		}
+		convert_or_mask(plan, &plan->columns[i], row, &values[i]);
+		bytes += values[i].length;
 	}
 	begin_object(&writer, plan->ncolumns, bytes);
 	write_bytes(&writer, plan->keys, plan->keys_length);
 	for (int i = 0; i < plan->ncolumns; i++)
 		add_entry(&writer, JENTRY_ISSTRING, plan->columns[i].key_length);
 	for (int i = 0; i < plan->ncolumns; i++)
-		write_value(&writer, plan->columns[i].masked ? &masked_value : &values[i]);
+		write_value(&writer, &values[i]);
 	return end_object(&writer);
 }
 

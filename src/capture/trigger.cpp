@@ -5,7 +5,8 @@
 
 #include "capture/batch.hpp"
 #include "capture/context.hpp"
-#include "capture/row_image.hpp"
+#include "capture/move.hpp"
+#include "capture/override.hpp"
 #include "capture/transaction.hpp"
 
 SQL_FUNCTION(carbonite_capture_changes);
@@ -21,6 +22,7 @@ struct Event
 	ChangeOp op;
 	TupleTableSlot *row;     // the new row; of a DELETE, the old one
 	TupleTableSlot *old_row; // of an UPDATE
+	const Move *move;        // of an UPDATE that moved the row: how its old row left
 };
 
 const char *
@@ -35,12 +37,12 @@ Event
 read_event(const TriggerData *trigger)
 {
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
-		return Event{op_truncate, nullptr, nullptr};
+		return Event{op_truncate, nullptr, nullptr, nullptr};
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		return Event{op_update, trigger->tg_newslot, trigger->tg_trigslot};
+		return Event{op_update, trigger->tg_newslot, trigger->tg_trigslot, nullptr};
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		return Event{op_insert, trigger->tg_trigslot, nullptr};
-	return Event{op_delete, trigger->tg_trigslot, nullptr};
+		return Event{op_insert, trigger->tg_trigslot, nullptr, nullptr};
+	return Event{op_delete, trigger->tg_trigslot, nullptr, nullptr};
 }
 
 [[noreturn]] void
@@ -75,48 +77,45 @@ raise_missing_key(const Plan *plan, const Prefix *prefix, Relation rel)
 			 prefix->name)));
 }
 
-// The mode in force: the setting <prefix>.override_mode swaps or replaces the configured one. Any
-// unknown text means capture: a typing error must not lose changes.
-CaptureMode
-effective_mode(const Plan *plan, const Prefix *prefix)
+// Fills in what an UPDATE changed and returns true, or false if that is nothing that is recorded.
+bool
+describe_update(const Plan *plan, Relation rel, const Event *event, RowView row,
+                RowDifference *difference, Datum *values, bool *nulls)
 {
-	const char *override = *prefix->override_mode;
+	TupleTableSlot *moved = nullptr;
+	RowView old_row = event->move != nullptr ? move_old_row(event->move, rel, &moved)
+	                                         : row_view(plan, event->old_row);
 
-	if (likely(override == nullptr || override[0] == '\0'))
-		return plan->mode;
-	if (strcmp(override, "override") == 0)
-		return plan->mode == CaptureMode::capture ? CaptureMode::ignore : CaptureMode::capture;
-	return strcmp(override, "ignore") == 0 ? CaptureMode::ignore : CaptureMode::capture;
+	row_difference(plan, old_row, row, difference);
+	if (difference->nchanged > 0)
+	{
+		values[change_changed] = changed_names(plan, difference);
+		nulls[change_changed_from] = !plan->store_changed_from;
+		if (plan->store_changed_from)
+			values[change_changed_from] = changed_image(plan, old_row, difference);
+	}
+	if (moved != nullptr)
+		ExecDropSingleTupleTableSlot(moved);
+	return difference->nchanged > 0;
 }
 
 // Fills in what the row itself gives; false if an UPDATE changed nothing that is recorded.
 bool
-describe_change(const Plan *plan, const Event *event, Datum *values, bool *nulls)
+describe_change(const Plan *plan, Relation rel, const Event *event, Datum *values, bool *nulls)
 {
 	RowDifference difference = {};
 	RowView row;
 	bool partial;
 
-	if (event->op == op_update && rows_look_equal(event->old_row, event->row))
+	if (event->op == op_update && event->move == nullptr &&
+	    rows_look_equal(event->old_row, event->row))
 		return false;
 	row = row_view(plan, event->row);
-	if (event->op == op_update)
-	{
-		RowView old_row = row_view(plan, event->old_row);
-
-		row_difference(plan, old_row, row, &difference);
-		if (difference.nchanged == 0)
-			return false;
-		values[change_changed] = changed_names(plan, &difference);
-		nulls[change_changed_from] = !plan->store_changed_from;
-		if (plan->store_changed_from)
-			values[change_changed_from] = changed_image(plan, old_row, &difference);
-	}
-	else
-	{
-		values[change_changed] = plan->no_names;
-		nulls[change_changed_from] = true;
-	}
+	values[change_changed] = plan->no_names;
+	nulls[change_changed_from] = true;
+	if (event->op == op_update &&
+	    !describe_update(plan, rel, event, row, &difference, values, nulls))
+		return false;
 	nulls[change_table_pk] = !plan->has_key;
 	if (plan->has_key)
 		values[change_table_pk] = key_array(plan->key_columns, plan->nkeys, row.values, row.nulls);
@@ -181,7 +180,7 @@ describe(const Plan *plan, Relation rel, const Event *event, Datum *values, bool
 {
 	nulls[change_command] = event->op != op_truncate;
 	if (event->op != op_truncate)
-		return describe_change(plan, event, values, nulls);
+		return describe_change(plan, rel, event, values, nulls);
 	if (plan->on_truncate == TruncateMode::refuse)
 		ereport(
 			ERROR,
@@ -226,26 +225,65 @@ find_transaction(PrefixEntry *entry, const Prefix *prefix, Relation rel, ChangeO
 	raise_without_transaction(prefix, rel, op);
 }
 
+// Writes a change. A deletion that may be half of a move is written at once, so that it can be
+// taken back.
+void
+write_change(PlanEntry *entry, const Prefix *prefix, Relation rel, const Event *event,
+             const CurrentTransaction *current, Datum *values, bool *nulls)
+{
+	bool moving = event->op == op_delete && move_begins(entry->plan, event->row);
+
+	values[change_transaction_xact_id] = FullTransactionIdGetDatum(current->xact_id);
+	values[change_transaction_id] = Int64GetDatum(current->id);
+	values[change_op] =
+		ObjectIdGetDatum(prefix->ops[event->op == op_truncate ? op_delete : event->op]);
+	if (!moving && batch_add(&prefix->changes, values, nulls))
+		return;
+	ItemPointerData place = writer_insert(&prefix->changes, values, nulls);
+	if (moving)
+		move_remember(entry, rel, event->row, current->xact_id, DatumGetInt64(values[change_id]),
+		              &place);
+}
+
 // Records an event with the plan as it is now; false, with nothing written, if opening a table of
 // the prefix brought news that make the plan stale.
 bool
-capture(PlanEntry *entry, Relation rel, const Event *event)
+capture(PlanEntry *entry, Relation rel, Event *event)
 {
 	const Plan *plan = plan_get(entry, rel);
 	const Prefix *prefix = entry->prefix->prefix;
 	Datum values[change_columns];
 	bool nulls[change_columns] = {};
 	CurrentTransaction current;
+	CaptureMode mode;
 	Found found;
+	bool described;
 	bool was_valid;
 
 	if (unlikely(!plan->configured))
 		raise_unconfigured(prefix, rel, event->op);
-	if (effective_mode(plan, prefix) == CaptureMode::ignore)
+	mode = effective_mode(plan, prefix);
+	if (unlikely(mode != plan->mode && override_is_restricted(prefix)))
+	{
+		require_override(prefix);
+		found = find_transaction(entry->prefix, prefix, rel, event->op, &current);
+		if (found == Found::stale)
+			return false;
+		if (found == Found::yes)
+			note_override(entry->prefix, prefix, &current, mode);
+	}
+	if (mode == CaptureMode::ignore)
 		return true;
 	if (unlikely(plan->missing_key != nullptr) && event->op != op_truncate)
 		raise_missing_key(plan, prefix, rel);
-	if (!describe(plan, rel, event, values, nulls))
+	if (event->op == op_insert && event->move == nullptr)
+	{
+		event->move = move_ends(entry, rel, event->row);
+		if (unlikely(event->move != nullptr))
+			event->op = op_update;
+	}
+	described = describe(plan, rel, event, values, nulls);
+	if (!described && event->move == nullptr)
 		return true;
 	found = find_transaction(entry->prefix, prefix, rel, event->op, &current);
 	if (found != Found::yes)
@@ -255,13 +293,16 @@ capture(PlanEntry *entry, Relation rel, const Event *event)
 	writer_lock(&prefix->changes, current.xact_id);
 	if (unlikely(was_valid && !plan_is_valid(entry)))
 		return false;
-	values[change_id] = Int64GetDatum(nextval_internal(prefix->changes_seq, false));
-	values[change_transaction_xact_id] = FullTransactionIdGetDatum(current.xact_id);
-	values[change_transaction_id] = Int64GetDatum(current.id);
-	values[change_op] =
-		ObjectIdGetDatum(prefix->ops[event->op == op_truncate ? op_delete : event->op]);
-	if (!batch_add(&prefix->changes, values, nulls))
-		writer_insert(&prefix->changes, values, nulls);
+	if (likely(event->move == nullptr))
+		values[change_id] = Int64GetDatum(nextval_internal(prefix->changes_seq, false));
+	else
+	{
+		values[change_id] = Int64GetDatum(event->move->change_id);
+		writer_take_back(&prefix->changes, &event->move->change, current.id,
+		                 event->move->change_id);
+	}
+	if (described)
+		write_change(entry, prefix, rel, event, &current, values, nulls);
 	return true;
 }
 

@@ -111,6 +111,13 @@ compile_indexes(Writer *writer, Relation rel)
 	return plain;
 }
 
+const char *
+qualified_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+	                                  get_rel_name(relid));
+}
+
 // The statement of the executor's path, with one parameter per column.
 const char *
 build_insert(const Writer *writer, Relation rel, const WriterColumn *columns)
@@ -118,9 +125,7 @@ build_insert(const Writer *writer, Relation rel, const WriterColumn *columns)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s (",
-	                 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-	                                            RelationGetRelationName(rel)));
+	appendStringInfo(&sql, "INSERT INTO %s (", qualified_name(RelationGetRelid(rel)));
 	for (int i = 0; i < writer->ncolumns; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(columns[i].name));
 	appendStringInfoString(&sql, ") VALUES (");
@@ -192,7 +197,7 @@ fill_attributes(const Writer *writer, const Datum *values, const bool *nulls, Da
 	}
 }
 
-void
+ItemPointerData
 insert_direct(const Writer *writer, const Datum *values, const bool *nulls)
 {
 	Datum *row = (Datum *) palloc0(sizeof(Datum) * writer->desc->natts);
@@ -212,6 +217,7 @@ insert_direct(const Writer *writer, const Datum *values, const bool *nulls)
 		RelationClose(irel);
 	}
 	RelationClose(rel);
+	return tuple->t_self;
 }
 
 } // namespace
@@ -266,13 +272,35 @@ writer_lock(const Writer *writer, FullTransactionId xact)
 	writer->locked_subxact = GetCurrentSubTransactionId();
 }
 
-void
+ItemPointerData
 writer_insert(const Writer *writer, const Datum *values, const bool *nulls)
 {
+	ItemPointerData nowhere;
+
 	if (writer->direct)
-		insert_direct(writer, values, nulls);
-	else
-		insert_through_executor(writer, values, nulls);
+		return insert_direct(writer, values, nulls);
+	insert_through_executor(writer, values, nulls);
+	ItemPointerSetInvalid(&nowhere);
+	return nowhere;
+}
+
+void
+writer_take_back(const Writer *writer, const ItemPointerData *place, int64 transaction_id, int64 id)
+{
+	// So that the row is one of an earlier command.
+	CommandCounterIncrement();
+	if (ItemPointerIsValid(place))
+	{
+		Relation rel = get_locked_relation(writer->relid);
+
+		simple_heap_delete(rel, const_cast<ItemPointer>(place));
+		RelationClose(rel);
+		return;
+	}
+	execute_as(writer->owner,
+	           psprintf("DELETE FROM %s WHERE transaction_id OPERATOR(pg_catalog.=) " INT64_FORMAT
+	                    " AND id OPERATOR(pg_catalog.=) " INT64_FORMAT,
+	                    qualified_name(writer->relid), transaction_id, id));
 }
 
 HeapTuple

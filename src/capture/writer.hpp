@@ -58,8 +58,14 @@ void writer_compile(Writer *writer, Relation rel, const WriterColumn *columns, i
 // that make the writer stale.
 void writer_lock(const Writer *writer, FullTransactionId xact);
 
-// Inserts one row as the owner of the table, without privilege checks on the current user.
-void writer_insert(const Writer *writer, const Datum *values, const bool *nulls);
+// Inserts one row as the owner of the table, without privilege checks on the current user. Returns
+// where it is; the place is invalid unless the writer is direct.
+ItemPointerData writer_insert(const Writer *writer, const Datum *values, const bool *nulls);
+
+// Takes back a row of `changes` that this transaction inserted: at a place or, if that is invalid,
+// by its ids.
+void writer_take_back(const Writer *writer, const ItemPointerData *place, int64 transaction_id,
+                      int64 id);
 
 // Forms a row in the current memory context, for a direct writer.
 HeapTuple writer_form_row(const Writer *writer, const Datum *values, const bool *nulls);

@@ -10,6 +10,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'carbonite_configuration_changed';
 COMMENT ON FUNCTION carbonite._configuration_changed() IS
     'internal: trigger of <prefix>.triggers and <prefix>.settings that makes a change take effect in every session';
 
+CREATE FUNCTION carbonite._guard_transaction() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'carbonite_guard_transaction';
+COMMENT ON FUNCTION carbonite._guard_transaction() IS
+    'internal: trigger of <prefix>.transactions that keeps writers to their own transaction''s row';
+
 CREATE FUNCTION carbonite._record_key(record record, columns text[], masked boolean[]) RETURNS text[]
 LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'carbonite_record_key';
 COMMENT ON FUNCTION carbonite._record_key(record, text[], boolean[]) IS
@@ -82,6 +87,16 @@ BEGIN
         IF NEW.filtered_columns = OLD.filtered_columns THEN
             NEW.filtered_columns := carbonite._current_columns(OLD.filtered_columns, OLD.table_oid, OLD.known_columns, OLD.known_table);
         END IF;
+        IF NEW.hashed_columns = OLD.hashed_columns THEN
+            NEW.hashed_columns := carbonite._current_columns(OLD.hashed_columns, OLD.table_oid, OLD.known_columns, OLD.known_table);
+        END IF;
+        IF NEW.masks = OLD.masks THEN
+            NEW.masks := (
+                SELECT coalesce(jsonb_object_agg(name, m.value), '{}')
+                FROM jsonb_each(OLD.masks) m,
+                    unnest(carbonite._current_columns(ARRAY[m.key], OLD.table_oid, OLD.known_columns, OLD.known_table)) name
+            );
+        END IF;
     END IF;
     NEW.known_columns := carbonite._known_columns(NEW.table_oid);
     NEW.known_table := carbonite._known_table(NEW.table_oid);
@@ -138,6 +153,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION carbonite._trigger_name(text) IS
     'internal: the name of the trigger that a prefix has on its tables';
+
+CREATE FUNCTION carbonite._truncate_trigger_name(carbonite_prefix text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'capture_truncate_to_' || carbonite_prefix || '_trigger'
+$$;
+COMMENT ON FUNCTION carbonite._truncate_trigger_name(text) IS
+    'internal: the name of the trigger by which a prefix sees its tables truncated';
 
 -- The triggers of a prefix: one row per table, clones on partitions left out.
 CREATE FUNCTION carbonite._capture_triggers(carbonite_prefix text)

@@ -90,7 +90,7 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Give a row of the table, as in FROM rabbits r, carbonite.changes(r).';
     END IF;
     RETURN carbonite._record_key(record, config.primary_key_columns, ARRAY(
-        SELECT config.mask_primary_key AND k.name = ANY (config.filtered_columns)
+        SELECT config.mask_primary_key AND k.name = ANY (config.masked_columns)
         FROM unnest(config.primary_key_columns) WITH ORDINALITY AS k (name, position)
         ORDER BY k.position));
 END

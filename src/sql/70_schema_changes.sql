@@ -15,10 +15,10 @@ LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
     FROM carbonite._prefixes() p
     JOIN pg_class c ON c.oid = to_regclass(format('%I.triggers', p))
     WHERE (
-        SELECT count(*) = 3
+        SELECT count(*) = 5
         FROM pg_attribute a
         WHERE NOT a.attisdropped AND (
-            a.attrelid = c.oid AND a.attname IN ('known_columns', 'known_table')
+            a.attrelid = c.oid AND a.attname IN ('known_columns', 'known_table', 'inheritance_children', 'capture_ddl')
             OR a.attrelid = to_regclass(format('%I.settings', p)) AND a.attname = 'keep_dropped_tables')
     )
 $$;
@@ -50,6 +50,8 @@ BEGIN
          CROSS JOIN LATERAL (
              SELECT ''key'', unnest(t.primary_key_columns)
              UNION ALL SELECT ''filtered'', unnest(t.filtered_columns)
+             UNION ALL SELECT ''hashed'', unnest(t.hashed_columns)
+             UNION ALL SELECT ''masked'', jsonb_object_keys(t.masks)
          ) AS o (option, name)
          JOIN pg_attribute a ON a.attrelid = t.table_oid AND a.attnum = array_position(t.known_columns, o.name) AND a.attisdropped
          WHERE t.known_table = carbonite._known_table(t.table_oid)', carbonite_prefix)
@@ -60,9 +62,9 @@ BEGIN
                 USING DETAIL = 'Changes are recorded without it from now on.',
                     HINT = 'Choose a key with carbonite.configure_trigger(primary_key_columns => ...).';
         ELSE
-            RAISE NOTICE 'dropped column "%" of % is not filtered any longer in carbonite prefix "%"',
-                lost.name, lost.table_oid, carbonite_prefix
-                USING HINT = 'If a new column takes its place, filter it with carbonite.configure_trigger(filtered_columns => ...).';
+            RAISE NOTICE 'dropped column "%" of % is not % any longer in carbonite prefix "%"',
+                lost.name, lost.table_oid, lost.option, carbonite_prefix
+                USING HINT = 'If a new column takes its place, hide it with carbonite.configure_trigger().';
         END IF;
     END LOOP;
     PERFORM carbonite._follow_renames(carbonite_prefix);
@@ -85,16 +87,125 @@ $$;
 COMMENT ON FUNCTION carbonite._forget_dropped(text) IS
     'internal: removes the rows of dropped tables from triggers';
 
+-- Tables that inherit from a recorded one are recorded too, where its row of triggers says so; and not any longer when
+-- they cease to inherit.
+CREATE FUNCTION carbonite._follow_inheritance(carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parent regclass;
+    orphan regclass;
+BEGIN
+    FOR parent IN EXECUTE format(
+        'SELECT t.table_oid FROM %I.triggers t JOIN pg_class c ON c.oid = t.table_oid WHERE t.inheritance_children', carbonite_prefix)
+    LOOP
+        BEGIN
+            PERFORM carbonite._create_child_triggers(parent, carbonite_prefix);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING 'changes of a table that inherits from % are not recorded in carbonite prefix "%"', parent, carbonite_prefix
+                USING DETAIL = SQLERRM, HINT = 'The owner of the prefix needs the privilege TRIGGER on it.';
+        END;
+    END LOOP;
+    FOR orphan IN
+        SELECT DISTINCT c.objid::regclass
+        FROM pg_event_trigger_ddl_commands() c
+        JOIN carbonite._capture_triggers(carbonite_prefix) t ON t.table_oid = c.objid
+        WHERE c.classid = 'pg_class'::regclass AND c.command_tag = 'ALTER TABLE'
+            AND NOT EXISTS (SELECT FROM carbonite._configuration(c.objid, carbonite_prefix))
+    LOOP
+        BEGIN
+            PERFORM carbonite._drop_triggers(orphan, carbonite_prefix);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING 'table % has a trigger of carbonite prefix "%" but no row in triggers', orphan, carbonite_prefix
+                USING DETAIL = 'It cannot be written.', HINT = 'Drop the trigger as the owner of the table.';
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION carbonite._follow_inheritance(text) IS
+    'internal: lets triggers follow changes of inheritance';
+
+-- Records a command on a table as a change of its own.
+CREATE FUNCTION carbonite._record_command(table_prefix text, table_name text, command text, object_type text, object text, carbonite_prefix text)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    current carbonite.transaction := carbonite.current_transaction(carbonite_prefix);
+    transaction_mode text;
+BEGIN
+    IF current IS NULL THEN
+        EXECUTE format('SELECT s.transaction_mode FROM %I.settings s', carbonite_prefix) INTO transaction_mode;
+        IF transaction_mode = 'optional' THEN
+            RETURN;
+        ELSIF transaction_mode = 'auto' THEN
+            current := carbonite.insert_transaction('{}', carbonite_prefix);
+        ELSE
+            RAISE EXCEPTION '(carbonite) % on table %.% without prior INSERT into %.transactions', command, table_prefix, table_name, carbonite_prefix
+                USING ERRCODE = 'foreign_key_violation';
+        END IF;
+    END IF;
+    EXECUTE format(
+        'INSERT INTO %1$I.changes (transaction_id, transaction_xact_id, op, table_prefix, table_name, data, changed, command)
+         VALUES ($1, $2, CASE WHEN $5 LIKE ''DROP %%'' THEN ''delete'' ELSE ''update'' END::%1$I.change_op, $3, $4, $6, ''{}'', $5)',
+        carbonite_prefix)
+        USING current.id, current.xact_id, table_prefix, table_name, command,
+            jsonb_build_object('type', object_type, 'object', object, 'statement', current_query());
+END
+$$;
+COMMENT ON FUNCTION carbonite._record_command(text, text, text, text, text, text) IS
+    'internal: records a command on a table';
+
+CREATE FUNCTION carbonite._record_commands(carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format(
+        'SELECT carbonite._record_command(c.table_prefix, c.table_name, c.command_tag, c.object_type, c.object_identity, $1)
+         FROM (
+             SELECT DISTINCT t.table_prefix, t.table_name, c.command_tag, c.object_type, c.object_identity
+             FROM pg_event_trigger_ddl_commands() c
+             LEFT JOIN pg_index i ON c.classid = ''pg_class''::regclass AND i.indexrelid = c.objid
+             LEFT JOIN pg_trigger g ON c.classid = ''pg_trigger''::regclass AND g.oid = c.objid
+             LEFT JOIN pg_policy p ON c.classid = ''pg_policy''::regclass AND p.oid = c.objid
+             LEFT JOIN pg_rewrite r ON c.classid = ''pg_rewrite''::regclass AND r.oid = c.objid
+             LEFT JOIN pg_proc f ON f.oid = g.tgfoid
+             JOIN %I.triggers t ON t.table_oid = coalesce(i.indrelid, g.tgrelid, p.polrelid, r.ev_class, c.objid)
+             WHERE t.capture_ddl AND t.mode = ''capture'' AND f.pronamespace IS DISTINCT FROM to_regnamespace($1)
+                 AND c.classid IN (''pg_class''::regclass, ''pg_trigger''::regclass, ''pg_policy''::regclass, ''pg_rewrite''::regclass)
+         ) c', carbonite_prefix)
+        USING carbonite_prefix;
+END
+$$;
+COMMENT ON FUNCTION carbonite._record_commands(text) IS
+    'internal: records the commands of an event trigger where triggers asks for it';
+
+-- An index that was dropped does not tell its table any more.
+CREATE FUNCTION carbonite._record_drops(carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format(
+        'SELECT carbonite._record_command(t.table_prefix, t.table_name, ''DROP '' || upper(d.object_type), d.object_type, d.object_identity, $1)
+         FROM pg_event_trigger_dropped_objects() d
+         JOIN %1$I.triggers t ON t.table_oid = d.objid AND d.object_type = ''table''
+             OR d.object_type IN (''trigger'', ''policy'', ''rule'') AND d.original
+                 AND t.table_prefix = d.address_names[1] AND t.table_name = d.address_names[2]
+         WHERE t.capture_ddl AND t.mode = ''capture''
+             AND d.address_names[3] IS DISTINCT FROM carbonite._trigger_name($1)
+             AND d.address_names[3] IS DISTINCT FROM carbonite._truncate_trigger_name($1)', carbonite_prefix)
+        USING carbonite_prefix;
+END
+$$;
+COMMENT ON FUNCTION carbonite._record_drops(text) IS
+    'internal: records the drops of an event trigger where triggers asks for it';
+
 CREATE FUNCTION carbonite._schema_changes() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     follow text := CASE TG_EVENT
-        WHEN 'ddl_command_start' THEN '_note_columns'
-        WHEN 'ddl_command_end' THEN '_follow_schema'
-        WHEN 'sql_drop' THEN '_forget_dropped'
+        WHEN 'ddl_command_start' THEN 'SELECT carbonite._note_columns($p)'
+        WHEN 'ddl_command_end' THEN 'SELECT carbonite._follow_schema($p), carbonite._follow_inheritance($p), carbonite._record_commands($p)'
+        WHEN 'sql_drop' THEN 'SELECT carbonite._record_drops($p), carbonite._forget_dropped($p)'
     END;
 BEGIN
-    PERFORM carbonite._execute_as(p.owner, format('SELECT carbonite.%I(%L)', follow, p.carbonite_prefix))
+    PERFORM carbonite._execute_as(p.owner, replace(follow, '$p', quote_literal(p.carbonite_prefix)))
     FROM carbonite._following_prefixes() p;
 END
 $$;
@@ -105,11 +216,12 @@ CREATE EVENT TRIGGER carbonite_before_schema_change ON ddl_command_start
     WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE')
     EXECUTE FUNCTION carbonite._schema_changes();
 CREATE EVENT TRIGGER carbonite_after_schema_change ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'ALTER SCHEMA')
+    WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE INDEX', 'ALTER INDEX', 'CREATE TRIGGER',
+        'ALTER TRIGGER', 'CREATE POLICY', 'ALTER POLICY', 'CREATE RULE', 'ALTER RULE')
     EXECUTE FUNCTION carbonite._schema_changes();
 CREATE EVENT TRIGGER carbonite_after_drop ON sql_drop
-    WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED', 'DROP EXTENSION', 'DROP TYPE')
+    WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED', 'DROP EXTENSION', 'DROP TYPE', 'DROP TRIGGER', 'DROP POLICY', 'DROP RULE')
     EXECUTE FUNCTION carbonite._schema_changes();
 COMMENT ON EVENT TRIGGER carbonite_before_schema_change IS 'remembers which columns carbonite''s configuration means';
-COMMENT ON EVENT TRIGGER carbonite_after_schema_change IS 'lets carbonite''s configuration follow renamed tables and columns';
-COMMENT ON EVENT TRIGGER carbonite_after_drop IS 'removes the configuration of dropped tables from carbonite''s prefixes';
+COMMENT ON EVENT TRIGGER carbonite_after_schema_change IS 'lets carbonite''s configuration follow changes of the schema, and records them';
+COMMENT ON EVENT TRIGGER carbonite_after_drop IS 'removes the configuration of dropped tables from carbonite''s prefixes, and records drops';

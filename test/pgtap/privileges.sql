@@ -20,9 +20,9 @@ SELECT plan(32);
 SET LOCAL ROLE carbonite_test_app;
 SELECT throws_ok('SELECT carbonite.insert_transaction()', '42501', NULL, 'a role without rights on the schema cannot insert a transactions row');
 RESET ROLE;
-GRANT USAGE ON SCHEMA carbonite_default TO carbonite_test_app;
+SELECT carbonite.grant_writer('carbonite_test_app') \gset
 SET LOCAL ROLE carbonite_test_app;
-SELECT lives_ok($$SELECT carbonite.insert_transaction('{"by": "app"}')$$, 'with USAGE of the schema it can');
+SELECT lives_ok($$SELECT carbonite.insert_transaction('{"by": "app"}')$$, 'a writer can');
 SELECT lives_ok($$INSERT INTO rabbits VALUES (1, 'Jack')$$, 'and its changes are recorded');
 SELECT is((carbonite.current_transaction()).meta, '{"by": "app"}', 'it sees its own transactions row');
 SELECT is(carbonite.delete_transaction_if_empty(), 0::bigint, 'and asks whether that is empty');
@@ -38,7 +38,7 @@ SELECT throws_ok('UPDATE carbonite_default.changes SET data = data', '42501', NU
 SELECT throws_ok('DELETE FROM carbonite_default.changes', '42501', NULL, 'delete one');
 SELECT throws_ok('TRUNCATE carbonite_default.changes', '42501', NULL, 'or all of them');
 SELECT throws_ok('DELETE FROM carbonite_default.transactions', '42501', NULL, 'nor through transactions');
-SELECT throws_ok($$INSERT INTO carbonite_default.transactions (meta) VALUES ('{}')$$, '42501', NULL, 'it cannot insert a transactions row by hand');
+SELECT throws_ok($$INSERT INTO carbonite_default.transactions (id, meta) VALUES (7, '{}')$$, '42501', NULL, 'it cannot choose the id of a transactions row');
 SELECT throws_ok($$SELECT nextval('carbonite_default.transactions_id_seq')$$, '42501', NULL, 'nor draw ids');
 SELECT throws_ok($$UPDATE carbonite_default.triggers SET mode = 'ignore'$$, '42501', NULL, 'it cannot change the configuration');
 SELECT throws_ok($$SELECT carbonite.configure_trigger('rabbits', mode => 'ignore')$$, '42501', NULL, 'not even through a function');
@@ -73,7 +73,7 @@ SELECT is((SELECT array_agg(data::text ORDER BY id) FROM carbonite_default.chang
 SELECT is((SELECT count(*) FROM evil.changes), 0::bigint, 'tables there get nothing');
 
 -- auto mode asks for no right at all
-REVOKE USAGE ON SCHEMA carbonite_default FROM carbonite_test_app;
+SELECT carbonite.revoke_all('carbonite_test_app') \gset
 DELETE FROM carbonite_default.transactions;
 SELECT carbonite.configure_schema('auto');
 SET LOCAL ROLE carbonite_test_app;

@@ -106,7 +106,7 @@ INSERT INTO places VALUES (1, 'n');
 SELECT is(history(), 'insert places {1,n}', 'a partition is captured under the name of its root');
 SELECT forget();
 UPDATE places SET region = 's';
-SELECT is(history(), 'delete places {1,n}, insert places {1,s}', 'a move to another partition is a delete and an insert');
+SELECT is(history(), 'update places {1,s}', 'a move to another partition is an update');
 SELECT forget();
 INSERT INTO carbonite_default.triggers (table_prefix, table_name) VALUES ('public', 'places_s');
 UPDATE places_s SET id = 2;
