@@ -238,6 +238,7 @@ mask_compile_json(Mask *mask, const JsonbValue *json, AttrNumber attnum, Oid typ
 	{
 		JsonbValue key = {};
 		JsonbValue *last;
+		const char *number;
 
 		key.type = jbvString;
 		key.val.string.val = const_cast<char *>("last");
@@ -245,12 +246,14 @@ mask_compile_json(Mask *mask, const JsonbValue *json, AttrNumber attnum, Oid typ
 		last = findJsonbValueFromContainer(json->val.binary.data, JB_FOBJECT, &key);
 		if (last == nullptr || last->type != jbvNumeric)
 			return;
+		number =
+			DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(last->val.numeric)));
+		if (strlen(number) > 4 || strspn(number, "0123456789") != strlen(number) ||
+		    atoi(number) < 1)
+			return;
 		mask->kind = MaskKind::last;
-		mask->keep =
-			DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(last->val.numeric)));
+		mask->keep = atoi(number);
 		key_column_compile(&mask->text, attnum, type);
-		if (mask->keep < 1)
-			mask_compile_fixed(mask, mask_text);
 	}
 }
 

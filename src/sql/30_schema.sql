@@ -414,6 +414,7 @@ BEGIN
                 DETAIL = format('Their changes are recorded: %s.', tables),
                 HINT = 'Use carbonite.drop_trigger() first, or cascade => true to drop the triggers too.';
     END IF;
+    EXECUTE format('DELETE FROM %I.triggers', carbonite_prefix);
     PERFORM carbonite._drop_triggers(NULL, carbonite_prefix);
     EXECUTE format('DROP SCHEMA %I CASCADE', carbonite_prefix);
 END

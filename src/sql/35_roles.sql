@@ -1,14 +1,27 @@
 -- Who may do what with a prefix. Privileges are PostgreSQL's own; these functions give them in the sets that make a role.
 
-CREATE FUNCTION carbonite._grant(role regrole, carbonite_prefix text, privileges text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    privilege text;
+-- A GRANT by somebody else would only warn.
+CREATE FUNCTION carbonite._require_owner(role regrole, carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
     IF role IS NULL THEN
         RAISE EXCEPTION 'role must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    IF NOT (SELECT pg_has_role(n.nspowner, 'USAGE') FROM pg_namespace n WHERE n.nspname = carbonite_prefix) THEN
+        RAISE EXCEPTION 'must be owner of carbonite prefix "%"', carbonite_prefix USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._require_owner(regrole, text) IS
+    'internal: raises 22004 or 42501 unless the current role may give rights on a prefix to another';
+
+CREATE FUNCTION carbonite._grant(role regrole, carbonite_prefix text, privileges text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    privilege text;
+BEGIN
+    PERFORM carbonite._require_owner(role, carbonite_prefix);
     FOREACH privilege IN ARRAY string_to_array(privileges, '; ') LOOP
         EXECUTE format('GRANT %s TO %s', replace(privilege, 'PREFIX', quote_ident(carbonite_prefix)), role);
     END LOOP;
@@ -72,7 +85,7 @@ CREATE FUNCTION carbonite.revoke_all(
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM carbonite._require_prefix(carbonite_prefix);
+    PERFORM carbonite._require_owner(role, carbonite_prefix);
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %s', carbonite_prefix, role);
     EXECUTE format('REVOKE ALL (id, xact_id, meta, inserted_at) ON %I.transactions FROM %s', carbonite_prefix, role);
     EXECUTE format('REVOKE ALL (transaction_id) ON %I.changes FROM %s', carbonite_prefix, role);

@@ -219,6 +219,18 @@ $$;
 COMMENT ON FUNCTION carbonite._own_configuration(regclass, text) IS
     'internal: the configuration of a table itself, not of an ancestor';
 
+-- A trigger can be created by whom the table's owner lets, but only the owner can comment on it.
+CREATE FUNCTION carbonite._comment_trigger(table_name regclass, trigger_name text, comment text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c WHERE c.oid = table_name) THEN
+        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', trigger_name, table_name, comment);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._comment_trigger(regclass, text, text) IS
+    'internal: comments on a trigger, if the current role may';
+
 CREATE FUNCTION carbonite._create_trigger(table_name regclass, "initially" text, carbonite_prefix text)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -227,7 +239,7 @@ BEGIN
         'CREATE CONSTRAINT TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s
          DEFERRABLE INITIALLY %s FOR EACH ROW EXECUTE FUNCTION %I.capture_changes()',
         carbonite._trigger_name(carbonite_prefix), table_name, "initially", carbonite_prefix);
-    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', carbonite._trigger_name(carbonite_prefix), table_name,
+    PERFORM carbonite._comment_trigger(table_name, carbonite._trigger_name(carbonite_prefix),
         format('records changes in %s.changes', carbonite_prefix));
 END
 $$;
@@ -244,7 +256,7 @@ BEGIN
     END IF;
     EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %I.capture_changes()',
         trigger_name, table_name, carbonite_prefix);
-    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', trigger_name, table_name,
+    PERFORM carbonite._comment_trigger(table_name, trigger_name,
         format('records TRUNCATE in %s.changes, or refuses it', carbonite_prefix));
 END
 $$;
@@ -498,8 +510,8 @@ BEGIN
         RAISE EXCEPTION 'changes of table % are not recorded in "%"', table_name, carbonite_prefix
             USING ERRCODE = 'undefined_object';
     END IF;
-    PERFORM carbonite._drop_triggers(table_name, carbonite_prefix);
     EXECUTE format('DELETE FROM %I.triggers t WHERE t.id = $1', carbonite_prefix) USING own_configuration;
+    PERFORM carbonite._drop_triggers(table_name, carbonite_prefix);
     PERFORM carbonite._create_child_triggers(table_name, carbonite_prefix);
 END
 $$;

@@ -95,6 +95,9 @@ DECLARE
     parent regclass;
     orphan regclass;
 BEGIN
+    IF NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c WHERE c.command_tag IN ('CREATE TABLE', 'ALTER TABLE')) THEN
+        RETURN;
+    END IF;
     FOR parent IN EXECUTE format(
         'SELECT t.table_oid FROM %I.triggers t JOIN pg_class c ON c.oid = t.table_oid WHERE t.inheritance_children', carbonite_prefix)
     LOOP
@@ -187,9 +190,7 @@ BEGIN
          JOIN %1$I.triggers t ON t.table_oid = d.objid AND d.object_type = ''table''
              OR d.object_type IN (''trigger'', ''policy'', ''rule'') AND d.original
                  AND t.table_prefix = d.address_names[1] AND t.table_name = d.address_names[2]
-         WHERE t.capture_ddl AND t.mode = ''capture''
-             AND d.address_names[3] IS DISTINCT FROM carbonite._trigger_name($1)
-             AND d.address_names[3] IS DISTINCT FROM carbonite._truncate_trigger_name($1)', carbonite_prefix)
+         WHERE t.capture_ddl AND t.mode = ''capture''', carbonite_prefix)
         USING carbonite_prefix;
 END
 $$;

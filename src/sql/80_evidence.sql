@@ -142,8 +142,9 @@ CREATE FUNCTION carbonite.seal(carbonite_prefix text DEFAULT 'carbonite_default'
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     per_entry CONSTANT integer := 10000;
-    last_drawn bigint;
-    next_xid xid8;
+    in_own_transaction CONSTANT boolean := pg_current_xact_id_if_assigned() IS NULL;
+    last_drawn bigint := 0;
+    next_xid xid8 := '0';
     oldest_xid xid8;
     complete_before bigint;
     complete_to bigint;
@@ -156,10 +157,12 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'carbonite.seal() needs the isolation level read committed' USING ERRCODE = 'invalid_transaction_state';
     END IF;
-    -- In this order, with a snapshot each: who drew an id so far has an xid below next_xid, and those below oldest_xid
-    -- have ended before transactions are read.
-    EXECUTE format('SELECT s.last_value FROM %I.transactions_id_seq s', carbonite_prefix) INTO last_drawn;
-    next_xid := pg_snapshot_xmax(pg_current_snapshot());
+    -- In this order, with a snapshot each: who drew an id so far has an xid below the one that is assigned now, and
+    -- transactions below oldest_xid have ended before their rows are read.
+    IF in_own_transaction THEN
+        EXECUTE format('SELECT s.last_value FROM %I.transactions_id_seq s', carbonite_prefix) INTO last_drawn;
+        next_xid := pg_current_xact_id();
+    END IF;
     oldest_xid := pg_snapshot_xmin(pg_current_snapshot());
     EXECUTE format(
         'SELECT coalesce((SELECT s.complete_to FROM %1$I.seals s ORDER BY s.id DESC LIMIT 1), 0),
@@ -199,7 +202,8 @@ COMMENT ON FUNCTION carbonite.seal(text) IS
     'Takes digests of the transactions that have ended since the last seal into the chain <prefix>.seals, and returns '
     'its head, which may be published. Writers do not wait. Needs SELECT on transactions, changes and their sequence, '
     'and INSERT on seals: see grant_auditor(). Errors: 3F000 no such prefix; 42501; 25000 in another isolation level '
-    'than read committed; 40001 if others seal at the same time. Example: SELECT encode(carbonite.seal(), ''hex'')';
+    'than read committed; 40001 if others seal at the same time. In a transaction that has written before it cannot tell '
+    'which transactions are still to come, and leaves it to the next seal to make sure that none is missing. Example: SELECT encode(carbonite.seal(), ''hex'')';
 
 CREATE FUNCTION carbonite._broken_link(carbonite_prefix text) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET bytea_output = hex AS $$
