@@ -109,6 +109,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'INSERT INTO PREFIX.settings (transaction_mode) SELECT ''required'' WHERE NOT EXISTS (SELECT FROM PREFIX.settings)',
         'PREFIX', quote_ident(carbonite_prefix))
     UNION ALL
+    SELECT 'go on with the current transaction''s row, if it has one', replace(
+        'INSERT INTO PREFIX.transactions (id, xact_id, meta, inserted_at)
+         SELECT t.id, t.xact_id, t.meta, t.inserted_at
+         FROM PREFIX.transactions t, PREFIX.transactions_id_seq s
+         WHERE t.id > s.last_value - 10000 AND t.xact_id = pg_current_xact_id_if_assigned()
+         ORDER BY t.id DESC LIMIT 1
+         ON CONFLICT (id) DO NOTHING', 'PREFIX', quote_ident(carbonite_prefix))
+    UNION ALL
     -- TRUNCATE and masked keys stay what they were, where nobody chose.
     SELECT 'find the tables that triggers names', replace(
         'UPDATE PREFIX.triggers t SET
