@@ -162,9 +162,10 @@ carbonite_delete_transaction_if_empty(PG_FUNCTION_ARGS)
 		                 psprintf("DELETE FROM %s.transactions t "
 		                          "WHERE t.id OPERATOR(pg_catalog.=) $1 "
 		                          "AND t.xact_id OPERATOR(pg_catalog.=) $2 "
+		                          "AND NOT t.meta OPERATOR(pg_catalog.?) '%s' "
 		                          "AND NOT EXISTS (SELECT FROM %s.changes c "
 		                          "WHERE c.transaction_id OPERATOR(pg_catalog.=) t.id)",
-		                          name, name),
+		                          name, override_key, name),
 		                 &current);
 		deleted = (int64) SPI_processed;
 		SPI_finish();

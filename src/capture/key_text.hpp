@@ -22,6 +22,7 @@ struct KeyColumn
 {
 	AttrNumber attnum;
 	bool masked;
+	bool in_partition_key;
 	KeyConversion conversion;
 	bool needs_fixed_settings; // the text may depend on the session's settings
 	short nargs;               // of the cast

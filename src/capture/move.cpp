@@ -16,31 +16,33 @@ stored_tuple(TupleTableSlot *slot)
 }
 
 // A trigger may have kept the moved row from being inserted, and another row of the statement be
-// the next one. They are taken for one only if a column of the key says so.
+// the next one. So the columns of the key that no partition key needs must be the same; without
+// such columns there must be no trigger that could have done that.
 bool
 may_be_same_row(const Move *move, const Plan *plan, Relation rel, TupleTableSlot *new_row)
 {
 	TupleTableSlot *slot;
-	RowView old_view;
-	RowView new_view;
-	bool same = !plan->has_key;
+	RowView old_view = move_old_row(move, rel, &slot);
+	RowView new_view = row_view(plan, new_row);
+	bool has_witness = false;
+	bool same = true;
 
-	if (rel->trigdesc == nullptr || !rel->trigdesc->trig_insert_before_row)
-		return true;
-	old_view = move_old_row(move, rel, &slot);
-	new_view = row_view(plan, new_row);
-	for (int i = 0; i < plan->nkeys; i++)
+	for (int i = 0; same && i < plan->nkeys; i++)
 	{
 		KeyColumn *column = &plan->key_columns[i];
 		int index = column->attnum - 1;
 
-		if (!old_view.nulls[index] && !new_view.nulls[index] &&
-		    datum_image_eq(key_column_text(column, old_view.values[index]),
-		                   key_column_text(column, new_view.values[index]), false, -1))
-			same = true;
+		if (column->in_partition_key)
+			continue;
+		has_witness = true;
+		same = old_view.nulls[index] == new_view.nulls[index] &&
+		       (new_view.nulls[index] ||
+		        datum_image_eq(key_column_text(column, old_view.values[index]),
+		                       key_column_text(column, new_view.values[index]), false, -1));
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	return same;
+	return same &&
+	       (has_witness || rel->trigdesc == nullptr || !rel->trigdesc->trig_insert_before_row);
 }
 
 } // namespace
@@ -82,17 +84,16 @@ move_ends(PlanEntry *entry, Relation rel, TupleTableSlot *new_row)
 	const Plan *plan = entry->plan;
 	HeapTuple tuple;
 
-	if (likely(move == nullptr || !OidIsValid(plan->moves_within) ||
-	           !FullTransactionIdIsValid(move->xact)))
+	if (likely(move == nullptr || !FullTransactionIdIsValid(move->xact)))
 		return nullptr;
 	tuple = stored_tuple(new_row);
-	if (tuple == nullptr || move->root != plan->moves_within ||
-	    !FullTransactionIdEquals(move->xact, GetTopFullTransactionIdIfAny()) ||
-	    HeapTupleHeaderGetCmin(tuple->t_data) != move->command ||
-	    !may_be_same_row(move, plan, rel, new_row))
+	if (tuple == nullptr || !FullTransactionIdEquals(move->xact, GetTopFullTransactionIdIfAny()) ||
+	    HeapTupleHeaderGetCmin(tuple->t_data) != move->command)
 		return nullptr;
+	// Whatever this row is, no later one belongs to that deletion.
 	move->xact = InvalidFullTransactionId;
-	return move;
+	return plan->moves_within == move->root && may_be_same_row(move, plan, rel, new_row) ? move
+	                                                                                     : nullptr;
 }
 
 RowView
@@ -109,7 +110,10 @@ move_old_row(const Move *move, Relation rel, TupleTableSlot **slot)
 	if (!table_tuple_fetch_row_version(old_rel, const_cast<ItemPointer>(&move->old_row),
 	                                   SnapshotAny, *slot))
 		elog(ERROR, "a row that moved between partitions is gone");
+	// The caller goes on with what is compiled now.
+	compiled_enter();
 	row = row_view(plan_get(move->plan, old_rel), *slot);
+	compiled_leave();
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);

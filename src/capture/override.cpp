@@ -37,7 +37,9 @@ require_override(const Prefix *prefix)
 {
 	Oid role = get_role_oid(prefix->override_role, true);
 
-	if (superuser() || (OidIsValid(role) && has_privs_of_role(GetUserId(), role)))
+	// Whoever set it: a function with the rights of another is called by somebody.
+	if (superuser_arg(GetOuterUserId()) ||
+	    (OidIsValid(role) && has_privs_of_role(GetOuterUserId(), role)))
 		return;
 	ereport(ERROR,
 	        (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

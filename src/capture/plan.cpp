@@ -142,6 +142,29 @@ find_attribute(const Configuration *config, Relation rel, const char *name)
 	return nullptr;
 }
 
+// Is a column among those by which the table that a partition belongs to, or one above it, is
+// partitioned? Of partition keys with expressions nothing is known.
+bool
+is_in_partition_key(Relation rel, const char *name)
+{
+	bool result = false;
+	List *ancestors =
+		rel->rd_rel->relispartition ? get_partition_ancestors(RelationGetRelid(rel)) : NIL;
+	ListCell *cell;
+
+	foreach (cell, ancestors)
+	{
+		Relation ancestor = table_open(lfirst_oid(cell), AccessShareLock);
+		PartitionKey key = RelationGetPartitionKey(ancestor);
+		AttrNumber attnum = get_attnum(RelationGetRelid(ancestor), name);
+
+		for (int i = 0; key != nullptr && i < key->partnatts; i++)
+			result = result || (attnum != InvalidAttrNumber && key->partattrs[i] == attnum);
+		table_close(ancestor, NoLock);
+	}
+	return result;
+}
+
 // Marks a column of `data` as one of the key; false if it is not in `data`.
 bool
 mark_key_column(Plan *plan, AttrNumber attnum)
@@ -184,6 +207,7 @@ compile_key(Plan *plan, const Configuration *config, Relation rel)
 			return;
 		}
 		key_column_compile(column, att->attnum, att->atttypid);
+		column->in_partition_key = is_in_partition_key(rel, NameStr(att->attname));
 		column->masked = config->mask_primary_key && compile_mask(config, name, att) != nullptr;
 		plan->nkeys++;
 		// Records whose key is masked cannot be told apart to complete their rows, and of a column

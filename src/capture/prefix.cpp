@@ -69,16 +69,40 @@ own_function(Oid schema, const char *name, const char *symbol)
 	return result;
 }
 
-// The relation with a name in a prefix. Errors: 42P01.
+// The relation with a name and of a kind in a prefix, whose relations have one owner: what the
+// library does as the owner of one must not run what the owner of another has put there. Errors:
+// 42P01, 42809, 55000.
 Oid
-prefix_relation(const Prefix *prefix, const char *name)
+prefix_relation(Prefix *prefix, const char *name, char kind)
 {
 	Oid relid = get_relname_relid(name, prefix->schema);
+	Form_pg_class form;
+	HeapTuple tuple;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 		                errmsg("relation \"%s.%s\" does not exist", prefix->name, name),
 		                errdetail("It is a part of the carbonite prefix \"%s\".", prefix->name)));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	if (form->relkind != kind &&
+	    !(kind == RELKIND_PARTITIONED_TABLE && form->relkind == RELKIND_RELATION))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		                errmsg("relation \"%s.%s\" is not of the kind that a carbonite prefix has",
+		                       prefix->name, name)));
+	if (!OidIsValid(prefix->owner))
+		prefix->owner = form->relowner;
+	if (form->relowner != prefix->owner)
+		ereport(ERROR,
+		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		         errmsg("the tables and sequences of carbonite prefix \"%s\" have different owners",
+		                prefix->name),
+		         errdetail("%s is owned by %s, others by %s.", name,
+		                   GetUserNameFromId(form->relowner, true),
+		                   GetUserNameFromId(prefix->owner, true))));
+	ReleaseSysCache(tuple);
 	return relid;
 }
 
@@ -90,7 +114,7 @@ override_setting(const char *prefix)
 	OverrideSetting *setting;
 
 	for (setting = override_settings; setting != nullptr; setting = setting->next)
-		if (strcmp(setting->prefix, prefix) == 0)
+		if (pg_strcasecmp(setting->prefix, prefix) == 0) // names of settings have no case
 			return &setting->value;
 
 	setting = (OverrideSetting *) MemoryContextAllocZero(TopMemoryContext, sizeof(*setting));
@@ -164,7 +188,8 @@ void
 compile_changes(Prefix *prefix, Oid transactions)
 {
 	static const char *const labels[op_count] = {"insert", "update", "delete"};
-	Relation rel = table_open(prefix_relation(prefix, "changes"), RowExclusiveLock);
+	Relation rel =
+		table_open(prefix_relation(prefix, "changes", RELKIND_PARTITIONED_TABLE), RowExclusiveLock);
 
 	writer_compile(&prefix->changes, rel, change_writer_columns, change_columns, InvalidOid,
 	               transactions);
@@ -180,24 +205,44 @@ compile_changes(Prefix *prefix, Oid transactions)
 			                       format_type_be(type), prefix->name, labels[op])));
 	}
 	table_close(rel, NoLock);
-	prefix->changes_seq = prefix_relation(prefix, "changes_id_seq");
+	prefix->changes_seq = prefix_relation(prefix, "changes_id_seq", RELKIND_SEQUENCE);
+}
+
+// The library reads rows of transactions itself.
+void
+require_types(const Prefix *prefix, Relation rel)
+{
+	for (int i = 0; i < transaction_columns; i++)
+	{
+		const WriterColumn *column = &transaction_writer_columns[i];
+
+		if (prefix->transactions.types[i] !=
+		    TupleDescAttr(RelationGetDescr(rel), prefix->transactions.attnums[i] - 1)->atttypid)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+			                errmsg("column %s.transactions.%s must have the type %s", prefix->name,
+			                       column->name, format_type_be(column->type))));
+	}
+	if (rel->rd_tableam != GetHeapamTableAmRoutine())
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		                errmsg("table %s.transactions must be a heap", prefix->name)));
 }
 
 void
 compile_transactions(Prefix *prefix)
 {
-	Relation rel = table_open(prefix_relation(prefix, "transactions"), RowExclusiveLock);
+	Relation rel =
+		table_open(prefix_relation(prefix, "transactions", RELKIND_RELATION), RowExclusiveLock);
 
 	writer_compile(
 		&prefix->transactions, rel, transaction_writer_columns, transaction_columns,
 		own_function(prefix->schema, "set_transaction_id", "carbonite_set_transaction_id"),
 		InvalidOid);
+	require_types(prefix, rel);
 	prefix->transactions_id = prefix->transactions.attnums[transaction_id];
 	prefix->transactions_xact_id = prefix->transactions.attnums[transaction_xact_id];
 	prefix->transactions_key = find_key_index(rel, prefix->transactions_id);
-	prefix->owner = prefix->transactions.owner;
 	table_close(rel, NoLock);
-	prefix->transactions_seq = prefix_relation(prefix, "transactions_id_seq");
+	prefix->transactions_seq = prefix_relation(prefix, "transactions_id_seq", RELKIND_SEQUENCE);
 }
 
 // Compiles a prefix in the current memory context.
@@ -215,10 +260,13 @@ compile(Oid schema)
 		                errhint("Create one with carbonite.install_schema().")));
 	compile_transactions(prefix);
 	compile_changes(prefix, prefix->transactions.relid);
-	prefix->triggers = prefix_relation(prefix, "triggers");
+	prefix->triggers = prefix_relation(prefix, "triggers", RELKIND_RELATION);
 	prefix->settings = get_relname_relid("settings", schema);
 	if (OidIsValid(prefix->settings))
+	{
+		prefix_relation(prefix, "settings", RELKIND_RELATION);
 		read_settings(prefix);
+	}
 	prefix->override_mode = override_setting(prefix->name);
 	return prefix;
 }

@@ -54,7 +54,7 @@ struct Prefix
 {
 	Oid schema;
 	const char *name;
-	Oid owner;
+	Oid owner; // of all its tables and sequences
 	Oid changes_seq;
 	Oid transactions_seq;
 	Oid transactions_key; // the index on transactions(id), or InvalidOid

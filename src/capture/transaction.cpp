@@ -182,12 +182,10 @@ same_text(HeapTuple a, HeapTuple b, TupleDesc desc, const char *column)
 	return x == nullptr || y == nullptr ? x == y : strcmp(x, y) == 0;
 }
 
-// What meta tells of overrides, or null.
+// What a value of meta tells of overrides, or null.
 Jsonb *
-override_note(HeapTuple tuple, TupleDesc desc)
+override_note(Datum datum, bool isnull)
 {
-	bool isnull;
-	Datum datum = SPI_getbinval(tuple, desc, SPI_fnumber(desc, "meta"), &isnull);
 	JsonbValue key = {};
 	JsonbValue *note;
 
@@ -198,6 +196,15 @@ override_note(HeapTuple tuple, TupleDesc desc)
 	key.val.string.len = (int) strlen(override_key);
 	note = findJsonbValueFromContainer(&DatumGetJsonbP(datum)->root, JB_FOBJECT, &key);
 	return note != nullptr ? JsonbValueToJsonb(note) : nullptr;
+}
+
+Jsonb *
+row_override_note(const Prefix *prefix, HeapTuple tuple, TupleDesc desc)
+{
+	bool isnull;
+	Datum meta = heap_getattr(tuple, prefix->transactions.attnums[transaction_meta], desc, &isnull);
+
+	return override_note(meta, isnull);
 }
 
 bool
@@ -233,14 +240,35 @@ guard_transaction(TriggerData *trigger, const Prefix *prefix)
 	{
 		if (has_changes(prefix, column_text(row, desc, "id")))
 			raise_foreign_row(prefix, "Its transaction has changes.");
+		if (row_override_note(prefix, row, desc) != nullptr)
+			raise_foreign_row(prefix, "Its transaction has overridden modes.");
 		return;
 	}
 	if (!same_text(row, trigger->tg_newtuple, desc, "id") ||
 	    !same_text(row, trigger->tg_newtuple, desc, "xact_id") ||
 	    !same_text(row, trigger->tg_newtuple, desc, "inserted_at"))
 		raise_foreign_row(prefix, "Of a row only meta may be changed.");
-	if (!same_json(override_note(row, desc), override_note(trigger->tg_newtuple, desc)))
+	if (!same_json(row_override_note(prefix, row, desc),
+	               row_override_note(prefix, trigger->tg_newtuple, desc)))
 		raise_foreign_row(prefix, "What meta tells of overrides must stay.");
+}
+
+// What a role that does not own the table may insert.
+void
+check_new_row(const Prefix *prefix, HeapTuple row, TupleDesc desc, bool has_no_ids)
+{
+	bool isnull;
+	Timestamp inserted_at = DatumGetTimestamp(
+		heap_getattr(row, prefix->transactions.attnums[transaction_inserted_at], desc, &isnull));
+
+	if (!has_no_ids)
+		raise_foreign_row(prefix, "Only their owner may choose id and xact_id of rows.");
+	if (row_override_note(prefix, row, desc) != nullptr)
+		raise_foreign_row(prefix, "What meta tells of overrides is not written by clients.");
+	// The clocks and time zones of clients differ.
+	if (!isnull && (inserted_at < GetCurrentTimestamp() - USECS_PER_DAY ||
+	                inserted_at > GetCurrentTimestamp() + USECS_PER_DAY))
+		raise_foreign_row(prefix, "inserted_at is more than a day off.");
 }
 
 HeapTuple
@@ -266,8 +294,8 @@ set_transaction_id(TriggerData *trigger, Oid function)
 
 	xact_id = were_null[1] ? GetTopFullTransactionId() : DatumGetFullTransactionId(values[1]);
 	id = were_null[0] ? 0 : DatumGetInt64(values[0]);
-	if (!(were_null[0] && were_null[1]) && !acts_as_owner(prefix))
-		raise_foreign_row(prefix, "Only their owner may choose id and xact_id of rows.");
+	if (!acts_as_owner(prefix))
+		check_new_row(prefix, trigger->tg_trigtuple, desc, were_null[0] && were_null[1]);
 	id = choose_id(entry, prefix, rel, xact_id, were_null[0] ? nullptr : &id);
 	values[0] = Int64GetDatum(id);
 	values[1] = FullTransactionIdGetDatum(xact_id);
@@ -322,6 +350,10 @@ insert_transaction(PrefixEntry *entry, const Prefix *prefix, Datum meta,
 {
 	bool was_valid = entry->valid;
 
+	if (override_note(meta, false) != nullptr)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		                errmsg("meta must not have the key \"%s\"", override_key),
+		                errdetail("It tells of overrides.")));
 	current->xact_id = GetTopFullTransactionId();
 	writer_lock(&prefix->transactions, current->xact_id);
 	if (unlikely(was_valid && !entry->valid))
@@ -372,6 +404,10 @@ carbonite_guard_transaction(PG_FUNCTION_ARGS)
 		                       "DELETE, FOR EACH ROW")));
 	compiled_enter();
 	prefix = prefix_get(prefix_entry(RelationGetNamespace(trigger->tg_relation)));
+	if (RelationGetRelid(trigger->tg_relation) != prefix->transactions.relid)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		                errmsg("guard_transaction() serves the table %s.transactions only",
+		                       prefix->name)));
 	if (!acts_as_owner(prefix))
 		guard_transaction(trigger, prefix);
 	compiled_leave();

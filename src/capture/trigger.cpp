@@ -262,6 +262,12 @@ capture(PlanEntry *entry, Relation rel, Event *event)
 
 	if (unlikely(!plan->configured))
 		raise_unconfigured(prefix, rel, event->op);
+	if (event->op == op_insert && event->move == nullptr)
+	{
+		event->move = move_ends(entry, rel, event->row);
+		if (unlikely(event->move != nullptr))
+			event->op = op_update;
+	}
 	mode = effective_mode(plan, prefix);
 	if (unlikely(mode != plan->mode && override_is_restricted(prefix)))
 	{
@@ -276,12 +282,6 @@ capture(PlanEntry *entry, Relation rel, Event *event)
 		return true;
 	if (unlikely(plan->missing_key != nullptr) && event->op != op_truncate)
 		raise_missing_key(plan, prefix, rel);
-	if (event->op == op_insert && event->move == nullptr)
-	{
-		event->move = move_ends(entry, rel, event->row);
-		if (unlikely(event->move != nullptr))
-			event->op = op_update;
-	}
 	described = describe(plan, rel, event, values, nulls);
 	if (!described && event->move == nullptr)
 		return true;

@@ -72,7 +72,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM carbonite.grant_reader(role, carbonite_prefix);
     PERFORM carbonite._grant(role, carbonite_prefix,
-        'INSERT ON PREFIX.seals; SELECT ON SEQUENCE PREFIX.transactions_id_seq');
+        'INSERT (kind) ON PREFIX.seals');
 END
 $$;
 COMMENT ON FUNCTION carbonite.grant_auditor(regrole, text) IS
@@ -89,6 +89,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %s', carbonite_prefix, role);
     EXECUTE format('REVOKE ALL (id, xact_id, meta, inserted_at) ON %I.transactions FROM %s', carbonite_prefix, role);
     EXECUTE format('REVOKE ALL (transaction_id) ON %I.changes FROM %s', carbonite_prefix, role);
+    EXECUTE format('REVOKE ALL (kind) ON %I.seals FROM %s', carbonite_prefix, role);
     EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM %s', carbonite_prefix, role);
     EXECUTE format('REVOKE ALL ON SCHEMA %I FROM %s', carbonite_prefix, role);
 END

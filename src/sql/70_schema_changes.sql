@@ -8,19 +8,25 @@ REVOKE ALL ON FUNCTION carbonite._execute_as(oid, text) FROM PUBLIC;
 COMMENT ON FUNCTION carbonite._execute_as(oid, text) IS
     'internal: runs a statement with the rights of a role; for the owner of the extension only';
 
--- Prefixes whose tables are as they were made: another one must not stand in the way of anybody's DDL.
+-- Prefixes whose tables are as they were made, and of one owner: another one must not stand in the way of anybody's DDL.
 CREATE FUNCTION carbonite._following_prefixes() RETURNS TABLE (carbonite_prefix name, owner oid)
 LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p, c.relowner
+    SELECT p, max(c.relowner::bigint)::oid
     FROM carbonite._prefixes() p
-    JOIN pg_class c ON c.oid = to_regclass(format('%I.triggers', p))
-    WHERE (
-        SELECT count(*) = 5
-        FROM pg_attribute a
-        WHERE NOT a.attisdropped AND (
-            a.attrelid = c.oid AND a.attname IN ('known_columns', 'known_table', 'inheritance_children', 'capture_ddl')
-            OR a.attrelid = to_regclass(format('%I.settings', p)) AND a.attname = 'keep_dropped_tables')
-    )
+    JOIN pg_namespace n ON n.nspname = p
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN ('triggers', 'settings', 'changes', 'transactions')
+    GROUP BY p, n.oid
+    HAVING count(*) = 4 AND count(DISTINCT c.relowner) = 1 AND bool_and(c.relkind = 'r' OR c.relkind = 'p' AND c.relname = 'changes')
+        AND (
+            SELECT count(*) = 8
+            FROM (VALUES
+                ('triggers', 'table_oid', 'regclass'), ('triggers', 'known_columns', 'varchar[]'), ('triggers', 'known_table', 'text'),
+                ('triggers', 'masks', 'jsonb'), ('triggers', 'inheritance_children', 'bool'), ('triggers', 'capture_ddl', 'bool'),
+                ('settings', 'keep_dropped_tables', 'bool'), ('changes', 'command', 'varchar')
+            ) AS expected (relation, name, type)
+            JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', p, expected.relation))
+                AND a.attname = expected.name AND a.atttypid = expected.type::regtype
+        )
 $$;
 COMMENT ON FUNCTION carbonite._following_prefixes() IS
     'internal: prefixes whose configuration follows changes of the schema, and who owns it';
@@ -29,6 +35,7 @@ COMMENT ON FUNCTION carbonite._following_prefixes() IS
 CREATE FUNCTION carbonite._note_columns(carbonite_prefix text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    EXECUTE format('LOCK TABLE %I.triggers IN ROW EXCLUSIVE MODE NOWAIT', carbonite_prefix);
     EXECUTE format(
         'UPDATE %I.triggers t SET table_oid = t.table_oid
          FROM pg_class c
@@ -197,17 +204,66 @@ $$;
 COMMENT ON FUNCTION carbonite._record_drops(text) IS
     'internal: records the drops of an event trigger where triggers asks for it';
 
+-- The tables that the commands of an event trigger concern.
+CREATE FUNCTION carbonite._altered_tables() RETURNS SETOF oid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH altered AS (
+        SELECT coalesce(i.indrelid, g.tgrelid, p.polrelid, r.ev_class, typed.oid, inside.oid, c.objid) AS oid
+        FROM pg_event_trigger_ddl_commands() c
+        LEFT JOIN pg_index i ON c.classid = 'pg_class'::regclass AND i.indexrelid = c.objid
+        LEFT JOIN pg_trigger g ON c.classid = 'pg_trigger'::regclass AND g.oid = c.objid
+        LEFT JOIN pg_policy p ON c.classid = 'pg_policy'::regclass AND p.oid = c.objid
+        LEFT JOIN pg_rewrite r ON c.classid = 'pg_rewrite'::regclass AND r.oid = c.objid
+        LEFT JOIN pg_class typed ON c.classid = 'pg_type'::regclass AND typed.reloftype = c.objid
+        LEFT JOIN pg_class inside ON c.classid = 'pg_namespace'::regclass AND inside.relnamespace = c.objid
+    )
+    SELECT oid FROM altered
+    UNION SELECT h.inhparent FROM altered JOIN pg_inherits h ON h.inhrelid = altered.oid
+$$;
+COMMENT ON FUNCTION carbonite._altered_tables() IS
+    'internal: tables that the commands of an event trigger concern, and those they inherit from';
+
+-- Whoever lets a prefix record a table lets its owner take part in changes of that table; other commands must not fail
+-- for what a prefix does.
 CREATE FUNCTION carbonite._schema_changes() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    follow text := CASE TG_EVENT
-        WHEN 'ddl_command_start' THEN 'SELECT carbonite._note_columns($p)'
-        WHEN 'ddl_command_end' THEN 'SELECT carbonite._follow_schema($p), carbonite._follow_inheritance($p), carbonite._record_commands($p)'
-        WHEN 'sql_drop' THEN 'SELECT carbonite._record_drops($p), carbonite._forget_dropped($p)'
-    END;
+    prefix record;
+    name text;
 BEGIN
-    PERFORM carbonite._execute_as(p.owner, replace(follow, '$p', quote_literal(p.carbonite_prefix)))
-    FROM carbonite._following_prefixes() p;
+    FOR prefix IN SELECT * FROM carbonite._following_prefixes() LOOP
+        name := quote_literal(prefix.carbonite_prefix);
+        IF TG_EVENT = 'ddl_command_start' THEN
+            BEGIN
+                PERFORM carbonite._execute_as(prefix.owner, format('SELECT carbonite._note_columns(%s)', name));
+            EXCEPTION WHEN OTHERS THEN
+                RAISE WARNING 'carbonite prefix "%" cannot follow changes of the schema: %', prefix.carbonite_prefix, SQLERRM;
+            END;
+        ELSIF TG_EVENT = 'sql_drop' THEN
+            PERFORM carbonite._execute_as(prefix.owner, format('SELECT carbonite._record_drops(%s), carbonite._forget_dropped(%1$s)', name))
+            WHERE EXISTS (
+                SELECT FROM pg_event_trigger_dropped_objects() d
+                WHERE d.object_type = 'trigger'
+                    AND d.address_names[3] IN (carbonite._trigger_name(prefix.carbonite_prefix), carbonite._truncate_trigger_name(prefix.carbonite_prefix))
+                UNION ALL
+                SELECT FROM pg_event_trigger_dropped_objects() d
+                JOIN pg_class c ON c.relname = d.address_names[2]
+                JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = d.address_names[1]
+                JOIN carbonite._capture_triggers(prefix.carbonite_prefix) t ON t.table_oid = c.oid
+                WHERE d.object_type IN ('policy', 'rule', 'trigger')
+            );
+        ELSE
+            PERFORM carbonite._execute_as(prefix.owner, format(
+                'SELECT carbonite._follow_schema(%s), carbonite._follow_inheritance(%1$s), carbonite._record_commands(%1$s)', name))
+            WHERE EXISTS (
+                SELECT
+                FROM carbonite._altered_tables() a
+                JOIN pg_trigger t ON t.tgrelid = a
+                JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'capture_changes'
+                WHERE p.pronamespace = to_regnamespace(prefix.carbonite_prefix)
+            );
+        END IF;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION carbonite._schema_changes() IS

@@ -109,15 +109,14 @@ COMMENT ON FUNCTION carbonite._head(jsonb) IS 'internal: the digest of an entry 
 
 -- Appends an entry. The primary key refuses one of two that were made at the same time.
 CREATE FUNCTION carbonite._append_seal(kind text, transaction_ids bigint[], digests bytea[], details jsonb, last_id bigint, next_xid xid8, complete_to bigint, carbonite_prefix text)
-RETURNS bytea
+RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET bytea_output = hex AS $$
 DECLARE
     entry jsonb;
-    result bytea;
 BEGIN
     EXECUTE format(
         'SELECT to_jsonb(e) FROM (SELECT coalesce(max(s.id), 0) + 1 AS id, $1 AS kind,
-             clock_timestamp() AT TIME ZONE ''UTC'' AS inserted_at, current_user::text AS role,
+             clock_timestamp() AT TIME ZONE ''UTC'' AS inserted_at, session_user::text AS role,
              $2[1] AS lowest_id, $2[cardinality($2)] AS highest_id, $2 AS transaction_ids, $3 AS digests, $4 AS details,
              coalesce($5, max(s.last_id), 0) AS last_id, coalesce($6, max(s.next_xid::text::numeric)::text::xid8, ''0'') AS next_xid,
              (SELECT c.system_identifier::text FROM pg_control_system() c) AS system,
@@ -126,19 +125,41 @@ BEGIN
          FROM %1$I.seals s) e', carbonite_prefix)
         INTO entry
         USING kind, transaction_ids, digests, details, last_id, next_xid, complete_to;
-    EXECUTE format('INSERT INTO %1$I.seals SELECT (jsonb_populate_record(NULL::%1$I.seals, $1)).* RETURNING head', carbonite_prefix)
-        INTO result
+    EXECUTE format('INSERT INTO %1$I.seals SELECT (jsonb_populate_record(NULL::%1$I.seals, $1)).*', carbonite_prefix)
         USING entry || jsonb_build_object('head', carbonite._head(entry));
-    RETURN result;
 EXCEPTION WHEN unique_violation THEN
     RAISE EXCEPTION 'carbonite prefix "%" was sealed, purged or erased from at the same time', carbonite_prefix
         USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
 END
 $$;
 COMMENT ON FUNCTION carbonite._append_seal(text, bigint[], bytea[], jsonb, bigint, xid8, bigint, text) IS
-    'internal: appends an entry to the chain of a prefix and returns its head';
+    'internal: appends an entry to the chain of a prefix';
+
+-- Entries of the chain are made by its owner only. What others may ask for is checked before.
+CREATE FUNCTION carbonite._seal_as_owner(carbonite_prefix text) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'carbonite_seal_as_owner';
+COMMENT ON FUNCTION carbonite._seal_as_owner(text) IS
+    'internal: calls carbonite._seal() as the owner of a prefix; raises 42501 unless the caller owns it or is an auditor';
 
 CREATE FUNCTION carbonite.seal(carbonite_prefix text DEFAULT 'carbonite_default') RETURNS bytea
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    result bytea;
+BEGIN
+    PERFORM carbonite._require_prefix(carbonite_prefix);
+    PERFORM carbonite._seal_as_owner(carbonite_prefix);
+    EXECUTE format('SELECT s.head FROM %I.seals s ORDER BY s.id DESC LIMIT 1', carbonite_prefix) INTO result;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION carbonite.seal(text) IS
+    'Takes digests of the transactions that have ended since the last seal into the chain <prefix>.seals, and returns '
+    'its head, which may be published. Writers do not wait. Needs ownership of the '
+    'prefix, or grant_auditor(). Errors: 3F000 no such prefix; 42501; 25000 in another isolation level '
+    'than read committed; 40001 if others seal at the same time. In a transaction that has written before it cannot tell '
+    'which transactions are still to come, and leaves it to the next seal to make sure that none is missing. Example: SELECT encode(carbonite.seal(), ''hex'')';
+
+CREATE FUNCTION carbonite._seal(carbonite_prefix text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     per_entry CONSTANT integer := 10000;
@@ -151,9 +172,7 @@ DECLARE
     ids bigint[];
     sealed_ids bigint[];
     sealed_digests bytea[];
-    head bytea;
 BEGIN
-    PERFORM carbonite._require_prefix(carbonite_prefix);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'carbonite.seal() needs the isolation level read committed' USING ERRCODE = 'invalid_transaction_state';
     END IF;
@@ -191,19 +210,13 @@ BEGIN
             INTO sealed_ids, sealed_digests
             USING ids[:per_entry], carbonite_prefix;
         ids := ids[per_entry + 1:];
-        head := carbonite._append_seal('seal', sealed_ids, sealed_digests, '{}', last_drawn, next_xid,
+        PERFORM carbonite._append_seal('seal', sealed_ids, sealed_digests, '{}', last_drawn, next_xid,
             CASE WHEN cardinality(ids) = 0 THEN complete_to ELSE complete_before END, carbonite_prefix);
         EXIT WHEN cardinality(ids) = 0;
     END LOOP;
-    RETURN head;
 END
 $$;
-COMMENT ON FUNCTION carbonite.seal(text) IS
-    'Takes digests of the transactions that have ended since the last seal into the chain <prefix>.seals, and returns '
-    'its head, which may be published. Writers do not wait. Needs SELECT on transactions, changes and their sequence, '
-    'and INSERT on seals: see grant_auditor(). Errors: 3F000 no such prefix; 42501; 25000 in another isolation level '
-    'than read committed; 40001 if others seal at the same time. In a transaction that has written before it cannot tell '
-    'which transactions are still to come, and leaves it to the next seal to make sure that none is missing. Example: SELECT encode(carbonite.seal(), ''hex'')';
+COMMENT ON FUNCTION carbonite._seal(text) IS 'internal: appends what is new to the chain of a prefix';
 
 CREATE FUNCTION carbonite._broken_link(carbonite_prefix text) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET bytea_output = hex AS $$
@@ -226,6 +239,35 @@ $$;
 COMMENT ON FUNCTION carbonite._broken_link(text) IS
     'internal: the first entry of the chain that is not as it was made, or does not follow the one before';
 
+-- What is sealed once is not sealed again, which would cover up a change of it.
+CREATE FUNCTION carbonite._false_seal(carbonite_prefix text) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    result bigint;
+BEGIN
+    EXECUTE format(
+        'WITH chain AS (
+             SELECT s.id, s.kind, s.lowest_id, s.transaction_ids, s.complete_to,
+                 coalesce(lag(s.complete_to) OVER (ORDER BY s.id), 0) AS complete_before
+             FROM %I.seals s
+         )
+         SELECT min(f.id) FROM (
+             SELECT c.id FROM chain c
+             WHERE c.complete_to < c.complete_before OR c.kind = ''seal'' AND c.lowest_id <= c.complete_before
+             UNION ALL
+             SELECT e.seal_id FROM (
+                 SELECT c.id AS seal_id, c.kind, row_number() OVER (PARTITION BY t.id ORDER BY c.id) AS position
+                 FROM chain c, unnest(c.transaction_ids) AS t (id)
+             ) e
+             WHERE (e.kind = ''seal'') <> (e.position = 1)
+         ) f', carbonite_prefix)
+        INTO result;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION carbonite._false_seal(text) IS
+    'internal: the first entry of the chain that carbonite would not have made';
+
 CREATE FUNCTION carbonite.verify(
     head bytea DEFAULT NULL,
     carbonite_prefix text DEFAULT 'carbonite_default'
@@ -235,7 +277,7 @@ DECLARE
     known boolean;
 BEGIN
     PERFORM carbonite._require_prefix(carbonite_prefix);
-    seal_id := carbonite._broken_link(carbonite_prefix);
+    seal_id := coalesce(carbonite._broken_link(carbonite_prefix), carbonite._false_seal(carbonite_prefix));
     IF seal_id IS NOT NULL THEN
         problem := 'chain broken';
     ELSIF head IS NOT NULL THEN
