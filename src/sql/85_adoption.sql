@@ -396,10 +396,11 @@ RETURNS TABLE (description text, statement text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'bring the names in triggers up to date', format('SELECT carbonite._follow_schema(%L)', carbonite_prefix)
     UNION ALL
-    SELECT format('drop the trigger %s of %s', t.tgname, c.relname), format('DROP TRIGGER %I ON %I.%I', t.tgname, carbonite_prefix, c.relname)
+    (SELECT format('drop the trigger %s of %s', t.tgname, c.relname), format('DROP TRIGGER %I ON %I.%I', t.tgname, carbonite_prefix, c.relname)
     FROM pg_trigger t
     JOIN pg_class c ON c.oid = t.tgrelid AND c.relnamespace = to_regnamespace(carbonite_prefix)
     JOIN pg_proc p ON p.oid = t.tgfoid AND p.pronamespace = 'carbonite'::regnamespace
+    ORDER BY c.relname, t.tgname)
     UNION ALL
     SELECT 'build the index of records again, with array_ops', replace(
         'DROP INDEX PREFIX.changes_table_prefix_table_name_table_pk_index;
