@@ -9,7 +9,7 @@ SET client_min_messages = warning;
 \t on
 \pset format unaligned
 
-SELECT plan(87);
+SELECT plan(92);
 
 BEGIN;
 SELECT carbonite.install_schema();
@@ -59,6 +59,9 @@ CREATE FUNCTION last_change(OUT pk text, OUT data jsonb, OUT old jsonb) LANGUAGE
     'SELECT table_pk::text, data, changed_from FROM carbonite_default.changes ORDER BY id DESC LIMIT 1';
 INSERT INTO rabbits (name, age) VALUES ('Jack', 3);
 SELECT results_eq('SELECT * FROM last_change()', $$VALUES ('{1}', '{"id": 1, "age": 3, "name": "Jack"}'::jsonb, NULL::jsonb)$$, 'a table is captured with the defaults');
+UPDATE rabbits SET age = 30;
+SELECT is((last_change()).old, NULL, 'without old values, unless they are asked for');
+UPDATE rabbits SET age = 3;
 SELECT lives_ok($$UPDATE carbonite_default.triggers SET primary_key_columns = '{"age","id"}' WHERE table_prefix = 'public' AND table_name = 'rabbits'$$, 'put_trigger_config: primary_key_columns');
 UPDATE rabbits SET age = 4;
 SELECT is((last_change()).pk, '{4,1}', 'in the given order');
@@ -192,6 +195,13 @@ SELECT throws_ok($$INSERT INTO carbonite_default.changes (id, transaction_id, tr
     VALUES (1, 99, '99', 'insert', 'public', 'rabbits', '{}', '{}')$$, '23503', NULL, 'if their transaction exists');
 SELECT throws_ok($$INSERT INTO rabbits (name) VALUES ('x')$$, '23503',
     '(carbonite) INSERT on table public.rabbits without prior INSERT into carbonite_default.transactions', 'but those rows are not the current transaction');
+SELECT lives_ok('UPDATE rabbits SET name = name', 'an update that changes nothing needs none');
+INSERT INTO carbonite_default.transactions (id, inserted_at) VALUES (90000, '2030-01-01');
+SELECT is((SELECT xact_id FROM carbonite_default.transactions WHERE id = 90000), pg_current_xact_id(), 'an id may be given alone');
+INSERT INTO carbonite_default.transactions (xact_id, inserted_at) VALUES ('90001', '2030-01-01');
+SELECT is((SELECT count(*) FROM carbonite_default.transactions WHERE xact_id = '90001' AND id <> 90001), 1::bigint, 'as may an xid');
+SELECT is((SELECT meta FROM carbonite_default.transactions WHERE id = 90000), '{}', 'without metadata there is an empty object');
+DELETE FROM carbonite_default.transactions WHERE id = 90000 OR xact_id = '90001';
 PREPARE queue (bigint, timestamp, bigint) AS
     SELECT t0."id" FROM "carbonite_default"."transactions" AS t0
     WHERE (t0."id" > $1) AND (t0."inserted_at" <= $2) ORDER BY t0."id" LIMIT $3;
