@@ -83,6 +83,7 @@ move_ends(PlanEntry *entry, Relation rel, TupleTableSlot *new_row)
 	Move *move = entry->prefix->move;
 	const Plan *plan = entry->plan;
 	HeapTuple tuple;
+	Move *copy;
 
 	if (likely(move == nullptr || !FullTransactionIdIsValid(move->xact)))
 		return nullptr;
@@ -92,8 +93,12 @@ move_ends(PlanEntry *entry, Relation rel, TupleTableSlot *new_row)
 		return nullptr;
 	// Whatever this row is, no later one belongs to that deletion.
 	move->xact = InvalidFullTransactionId;
-	return plan->moves_within == move->root && may_be_same_row(move, plan, rel, new_row) ? move
-	                                                                                     : nullptr;
+	if (plan->moves_within != move->root)
+		return nullptr;
+	// What comparing and describing rows calls may move others.
+	copy = (Move *) palloc(sizeof(Move));
+	*copy = *move;
+	return may_be_same_row(copy, plan, rel, new_row) ? copy : nullptr;
 }
 
 RowView

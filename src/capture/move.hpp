@@ -28,7 +28,7 @@ bool move_begins(const Plan *plan, TupleTableSlot *old_row);
 void move_remember(PlanEntry *entry, Relation rel, TupleTableSlot *old_row, FullTransactionId xact,
                    int64 change_id, ItemPointer change);
 
-// Hands out and forgets the deletion that the insertion of a row belongs to, or null.
+// Forgets the deletion that the insertion of a row belongs to and hands out a copy, or null.
 const Move *move_ends(PlanEntry *entry, Relation rel, TupleTableSlot *new_row);
 
 // Reads the row that moved, with the values of its columns where `rel` has them. `slot` receives

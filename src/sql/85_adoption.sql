@@ -55,12 +55,16 @@ COMMENT ON FUNCTION carbonite._lock_tables(text) IS 'internal: locks the tables 
 CREATE FUNCTION carbonite._needless_privileges(carbonite_prefix text)
 RETURNS TABLE (description text, statement text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('revoke %s on %s from %s', string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), c.relname,
+    SELECT format('revoke %s on %s from %s', string_agg(DISTINCT a.privilege_type, ', '), c.relname,
             coalesce(r.rolname, 'public')),
-        format('REVOKE %s ON %I.%I FROM %s', string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), carbonite_prefix,
-            c.relname, coalesce(quote_ident(r.rolname), 'PUBLIC'))
+        format('REVOKE %s ON %I.%I FROM %s', string_agg(DISTINCT a.privilege_type, ', '), carbonite_prefix, c.relname,
+            coalesce(quote_ident(r.rolname), 'PUBLIC'))
     FROM pg_class c
-    CROSS JOIN LATERAL aclexplode(c.relacl) a
+    CROSS JOIN LATERAL (
+        SELECT * FROM aclexplode(c.relacl)
+        UNION ALL
+        SELECT columns.* FROM pg_attribute t, aclexplode(t.attacl) columns WHERE t.attrelid = c.oid
+    ) a
     LEFT JOIN pg_roles r ON r.oid = a.grantee
     WHERE c.relnamespace = to_regnamespace(carbonite_prefix)
         AND a.grantee <> c.relowner

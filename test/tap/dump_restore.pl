@@ -28,12 +28,13 @@ $old->safe_psql('postgres', q{
 	SELECT carbonite.insert_transaction('{"type": "place"}', 'second');
 	INSERT INTO places VALUES (1, 'n');
 	COMMIT;
-	INSERT INTO carbonite_default.outboxes (name, last_transaction_id) VALUES ('mail', 1);});
+	INSERT INTO carbonite_default.outboxes (name, last_transaction_id) VALUES ('mail', 1);
+	SELECT carbonite.seal();});
 
 my $content = join ' UNION ALL ', map {
 	# what a row of triggers knows of its table is different in each cluster
 	"SELECT '$_', count(*), md5(string_agg((to_jsonb(t) - '{known_table,known_columns}'::text[])::text, '|' ORDER BY to_jsonb(t) - '{known_table,known_columns}'::text[])) FROM $_ t"
-} map { ("carbonite_default.$_", "second.$_") } qw(transactions changes triggers outboxes settings);
+} map { ("carbonite_default.$_", "second.$_") } qw(transactions changes triggers outboxes settings seals);
 my $dumped = $old->safe_psql('postgres', $content);
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
@@ -76,6 +77,14 @@ for my $database (qw(plain custom))
 		"$database: ids do not repeat");
 	is($new->safe_psql($database, q{SELECT t.meta, c.table_pk FROM second.changes c JOIN second.transactions t ON t.id = c.transaction_id ORDER BY c.id}),
 		qq{{"type": "place"}|{1,n}\n{"type": "late"}|{2,n}}, "$database: the second prefix goes on, deferred");
+	is($new->safe_psql($database, q{
+		SELECT is_intact, problem FROM carbonite.verify();
+		SELECT length(carbonite.seal());
+		SELECT is_intact, problem, transactions = (SELECT count(*) FROM carbonite_default.transactions) FROM carbonite.verify();
+		BEGIN;
+		INSERT INTO carbonite_default.transactions (id, xact_id) VALUES (-1, '1');
+		SELECT is_intact, problem FROM carbonite.verify();
+		ROLLBACK}), "t|\n32\nt||t\nf|added", "$database: what was sealed is intact, and sealing goes on");
 	$new->safe_psql($database, q{UPDATE carbonite_default.triggers SET mode = 'ignore' WHERE table_name = 'rabbits';
 		DELETE FROM rabbits;});
 	is($new->safe_psql($database, q{SELECT count(*) FROM carbonite_default.changes WHERE op = 'delete'}), 0,

@@ -65,19 +65,19 @@ like($error, qr/permission denied/, 'nobody else may');
 
 # somebody who owns a subscription is not the owner of changes
 SKIP: {
-	skip 'subscriptions are for superusers before PostgreSQL 16', 1 if $subscriber->pg_version->major < 16;
+	skip 'subscriptions are for superusers before PostgreSQL 16', 1
+	  if $subscriber->safe_psql('postgres', 'SHOW server_version_num') < 160000;
 	$publisher->safe_psql('postgres', q{CREATE PUBLICATION forged FOR TABLE carbonite_default.changes;
 		SELECT carbonite.install_trigger('rabbits')});
-	$publisher->safe_psql('postgres', q{CREATE ROLE streamer LOGIN REPLICATION PASSWORD 'x'; GRANT USAGE ON SCHEMA carbonite_default TO streamer;
-		GRANT SELECT ON ALL TABLES IN SCHEMA carbonite_default TO streamer});
-	$subscriber->safe_psql('postgres', "GRANT pg_create_subscription TO app; GRANT CREATE ON DATABASE postgres TO app;
-		GRANT USAGE ON SCHEMA carbonite_default TO app;
-		SET ROLE app; CREATE SUBSCRIPTION f CONNECTION '$connection user=streamer password=x' PUBLICATION forged WITH (connect = false, slot_name = 'f', password_required = true)");
 	$publisher->safe_psql('postgres', q{SELECT pg_create_logical_replication_slot('f', 'pgoutput')});
-	$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION f ENABLE; ALTER SUBSCRIPTION f REFRESH PUBLICATION WITH (copy_data = false)');
-	my $before = $subscriber->safe_psql('postgres', 'SELECT count(*) FROM carbonite_default.changes');
+	$subscriber->safe_psql('postgres', 'GRANT pg_create_subscription TO app; GRANT CREATE ON DATABASE postgres TO app');
+	$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION f CONNECTION '$connection' PUBLICATION forged
+		WITH (connect = false, slot_name = 'f', password_required = false)");
+	$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION f OWNER TO app');
+	$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION f ENABLE');
+	$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION f REFRESH PUBLICATION WITH (copy_data = false)');
 	$publisher->safe_psql('postgres', q{INSERT INTO rabbits VALUES (99)});
-	$subscriber->wait_for_log(qr/permission denied|cannot SET ROLE|must be able to SET ROLE|not allowed|role "app" cannot/i);
+	$subscriber->wait_for_log(qr/cannot SET ROLE/);
 	is($subscriber->safe_psql('postgres', q{SELECT count(*) FROM carbonite_default.changes WHERE table_pk = '{99}'}), '0', 'a subscription cannot write changes');
 }
 
