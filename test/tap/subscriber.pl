@@ -60,7 +60,7 @@ is($subscriber->safe_psql('postgres', q{
 	COMMIT;
 	SELECT t.meta FROM carbonite_default.changes c JOIN carbonite_default.transactions t ON t.id = c.transaction_id WHERE c.table_pk = '{8}'}),
 	"t\n{\"type\": \"repair\"}", 'insert_transaction() works there, too');
-my ($status, $out, $error) = $subscriber->psql('postgres', 'CREATE ROLE app; SET ROLE app; SET session_replication_role = replica');
+my ($status, $out, $error) = $subscriber->psql('postgres', 'CREATE ROLE app LOGIN; SET ROLE app; SET session_replication_role = replica');
 like($error, qr/permission denied/, 'nobody else may');
 
 # somebody who owns a subscription is not the owner of changes
@@ -70,14 +70,16 @@ SKIP: {
 	$publisher->safe_psql('postgres', q{CREATE PUBLICATION forged FOR TABLE carbonite_default.changes;
 		SELECT carbonite.install_trigger('rabbits')});
 	$publisher->safe_psql('postgres', q{SELECT pg_create_logical_replication_slot('f', 'pgoutput')});
-	$subscriber->safe_psql('postgres', 'GRANT pg_create_subscription TO app; GRANT CREATE ON DATABASE postgres TO app');
+	$subscriber->safe_psql('postgres', 'GRANT pg_create_subscription TO app; GRANT CREATE ON DATABASE postgres TO app;
+		GRANT USAGE ON SCHEMA carbonite_default TO app');
 	$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION f CONNECTION '$connection' PUBLICATION forged
 		WITH (connect = false, slot_name = 'f', password_required = false)");
 	$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION f OWNER TO app');
 	$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION f ENABLE');
 	$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION f REFRESH PUBLICATION WITH (copy_data = false)');
+	my $offset = -s $subscriber->logfile;
 	$publisher->safe_psql('postgres', q{INSERT INTO rabbits VALUES (99)});
-	$subscriber->wait_for_log(qr/cannot SET ROLE/);
+	$subscriber->wait_for_log(qr/cannot SET ROLE|permission denied for table changes/, $offset);
 	is($subscriber->safe_psql('postgres', q{SELECT count(*) FROM carbonite_default.changes WHERE table_pk = '{99}'}), '0', 'a subscription cannot write changes');
 }
 
