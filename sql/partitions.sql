@@ -68,6 +68,16 @@ UPDATE places SET region = 'n', note = 'unwanted' WHERE id = 14;
 INSERT INTO places VALUES (14, 'n', 'a new statement');
 SELECT op, key, changed FROM history;
 DROP TRIGGER a_keep_out ON places_n;
+-- rows with the same key: the second is inserted
+TRUNCATE carbonite_default.changes;
+CREATE TABLE loose (id int, region text) PARTITION BY LIST (region);
+CREATE TABLE loose_n PARTITION OF loose FOR VALUES IN ('n');
+CREATE TABLE loose_s PARTITION OF loose FOR VALUES IN ('s');
+SELECT carbonite.install_trigger('loose', primary_key_columns => '{id}');
+INSERT INTO loose VALUES (1, 'n');
+WITH moved AS (UPDATE loose SET region = 's' WHERE id = 1 RETURNING id) INSERT INTO loose SELECT 1, 's' FROM (SELECT count(*) FROM moved) m;
+SELECT op, key, changed FROM history;
+DROP TABLE loose;
 -- deferred, and in two prefixes
 TRUNCATE carbonite_default.changes;
 SELECT carbonite.install_schema('auto', carbonite_prefix => 'second');
@@ -111,6 +121,9 @@ CREATE TABLE stones (id int PRIMARY KEY, name text);
 TRUNCATE carbonite_default.changes;
 SELECT carbonite.install_trigger('animals', filtered_columns => '{name}');
 INSERT INTO rabbits VALUES (1, 'not recorded');
+CREATE CONSTRAINT TRIGGER by_hand AFTER INSERT ON rabbits FOR EACH ROW EXECUTE FUNCTION carbonite_default.capture_changes();
+INSERT INTO rabbits VALUES (9, 'not configured');
+DROP TRIGGER by_hand ON rabbits;
 SELECT carbonite.configure_trigger('animals', inheritance_children => true);
 CREATE TABLE snails (PRIMARY KEY (id)) INHERITS (animals);
 ALTER TABLE stones INHERIT animals;

@@ -163,8 +163,8 @@ SELECT is(attempt('bob', :'own', :'audit', 'CREATE FUNCTION bobs_own.temp() RETU
     'CREATE TRIGGER s BEFORE INSERT ON bobs_own.changes FOR EACH ROW EXECUTE FUNCTION bobs_own.temp()', 'AS app', :'begin', 'INSERT INTO rabbits VALUES (5)'), '42501', 'nothing temporary is left there');
 SELECT is(attempt('bob', :'own', :'audit', 'CREATE FUNCTION bobs_own.role() RETURNS trigger LANGUAGE plpgsql AS $f$BEGIN RESET ROLE; RETURN NEW; END$f$',
     'CREATE TRIGGER s BEFORE INSERT ON bobs_own.changes FOR EACH ROW EXECUTE FUNCTION bobs_own.role()', 'AS app', :'begin', 'INSERT INTO rabbits VALUES (5)'), '42501', 'RESET ROLE in a trigger');
-SELECT is(attempt('bob', 'SELECT 1', 'AS postgres', :'own', 'ALTER SCHEMA bobs_own OWNER TO carbonite_test_bob', :'audit', 'AS bob', 'DROP TABLE bobs_own.changes CASCADE', 'CREATE TABLE bobs_own.changes (LIKE carbonite_default.changes)',
-    'AS postgres', 'INSERT INTO rabbits VALUES (6)') IN ('55000', '42501'), true, 'a prefix with tables of two owners');
+SELECT is(attempt('bob', 'SELECT 1', 'AS postgres', :'own', 'ALTER SCHEMA bobs_own OWNER TO carbonite_test_bob', :'audit', 'AS bob', 'DROP TABLE bobs_own.changes CASCADE', 'CREATE TABLE bobs_own.changes (id bigint)',
+    'AS postgres', 'INSERT INTO rabbits VALUES (6)'), '55000', 'a prefix with tables of two owners');
 SELECT is(attempt('bob', :'own', 'DROP TABLE bobs_own.settings', $$CREATE VIEW bobs_own.settings AS SELECT true AS id, 'auto'::text AS transaction_mode$$, $$SELECT carbonite.insert_transaction('{}', 'bobs_own')$$), '42809', 'settings that are a view');
 SELECT is(attempt('bob', :'own', 'ALTER TABLE bobs_own.transactions ALTER meta DROP DEFAULT, ALTER meta TYPE text', $$SELECT carbonite.insert_transaction('{}', 'bobs_own')$$), '42804', 'metadata of another type');
 SELECT is(attempt('bob', :'own', :'audit', 'DROP TABLE bobs_own.triggers', 'CREATE VIEW bobs_own.triggers AS SELECT 1 AS id', 'INSERT INTO rabbits VALUES (7)'), '42809', 'a configuration that is a view');
