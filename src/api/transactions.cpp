@@ -3,6 +3,7 @@
 // PG world.
 
 #include "capture/context.hpp"
+#include "capture/guard.hpp"
 #include "capture/transaction.hpp"
 #include "owner.hpp"
 

@@ -9,20 +9,32 @@ namespace carbonite
 namespace
 {
 
+// The value of a column that has a type; null also if there is no such column.
+Datum
+config_value(HeapTuple tuple, TupleDesc desc, const char *name, Oid type, bool *isnull)
+{
+	int attnum = SPI_fnumber(desc, name);
+
+	*isnull = true;
+	if (attnum <= 0 || SPI_gettypeid(desc, attnum) != type)
+		return (Datum) 0;
+	return SPI_getbinval(tuple, desc, attnum, isnull);
+}
+
 ArrayType *
 config_array(HeapTuple tuple, TupleDesc desc, const char *name)
 {
-	bool isnull = true;
+	bool isnull;
 	int attnum = SPI_fnumber(desc, name);
-	Datum datum = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+	Oid type = attnum > 0 ? SPI_gettypeid(desc, attnum) : VARCHARARRAYOID;
+	Datum datum = config_value(tuple, desc, name, type, &isnull);
 
 	if (isnull)
 		return construct_empty_array(VARCHAROID);
-	if (SPI_gettypeid(desc, attnum) != VARCHARARRAYOID &&
-	    SPI_gettypeid(desc, attnum) != TEXTARRAYOID)
+	if (type != VARCHARARRAYOID && type != TEXTARRAYOID)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 		                errmsg("column triggers.%s of a carbonite prefix has type %s", name,
-		                       format_type_be(SPI_gettypeid(desc, attnum))),
+		                       format_type_be(type)),
 		                errdetail("It must be character varying[].")));
 	return DatumGetArrayTypePCopy(datum);
 }
@@ -30,21 +42,18 @@ config_array(HeapTuple tuple, TupleDesc desc, const char *name)
 bool
 config_flag(HeapTuple tuple, TupleDesc desc, const char *name, bool otherwise)
 {
-	bool isnull = true;
-	int attnum = SPI_fnumber(desc, name);
-	Datum datum = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+	bool isnull;
+	Datum datum = config_value(tuple, desc, name, BOOLOID, &isnull);
 
 	return isnull ? otherwise : DatumGetBool(datum);
 }
 
+// A jsonb object that is not empty, or null.
 Jsonb *
 config_object(HeapTuple tuple, TupleDesc desc, const char *name)
 {
-	bool isnull = true;
-	int attnum = SPI_fnumber(desc, name);
-	Datum datum = attnum > 0 && SPI_gettypeid(desc, attnum) == JSONBOID
-	                  ? SPI_getbinval(tuple, desc, attnum, &isnull)
-	                  : (Datum) 0;
+	bool isnull;
+	Datum datum = config_value(tuple, desc, name, JSONBOID, &isnull);
 	Jsonb *object = isnull ? nullptr : DatumGetJsonbPCopy(datum);
 
 	return object != nullptr && JB_ROOT_IS_OBJECT(object) && JB_ROOT_COUNT(object) > 0 ? object
@@ -54,11 +63,8 @@ config_object(HeapTuple tuple, TupleDesc desc, const char *name)
 FullTransactionId
 config_xid(HeapTuple tuple, TupleDesc desc, const char *name)
 {
-	bool isnull = true;
-	int attnum = SPI_fnumber(desc, name);
-	Datum datum = attnum > 0 && SPI_gettypeid(desc, attnum) == XID8OID
-	                  ? SPI_getbinval(tuple, desc, attnum, &isnull)
-	                  : (Datum) 0;
+	bool isnull;
+	Datum datum = config_value(tuple, desc, name, XID8OID, &isnull);
 
 	return isnull ? InvalidFullTransactionId : DatumGetFullTransactionId(datum);
 }
@@ -119,9 +125,8 @@ is_known_table(const char *known, Oid relid)
 int
 match(HeapTuple tuple, TupleDesc desc, Oid relid, const char *schema, const char *name)
 {
-	int attnum = SPI_fnumber(desc, "table_oid");
-	bool isnull = true;
-	Datum oid = attnum > 0 ? SPI_getbinval(tuple, desc, attnum, &isnull) : (Datum) 0;
+	bool isnull;
+	Datum oid = config_value(tuple, desc, "table_oid", REGCLASSOID, &isnull);
 
 	if (!isnull && DatumGetObjectId(oid) == relid)
 		return 2;

@@ -1,5 +1,6 @@
 // Overriding modes, and who may. PG world.
 
+#include "capture/guard.hpp"
 #include "capture/override.hpp"
 #include "owner.hpp"
 

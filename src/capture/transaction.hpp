@@ -6,9 +6,6 @@
 namespace carbonite
 {
 
-// The key of meta that tells of overrides.
-constexpr char override_key[] = "carbonite_override";
-
 struct CurrentTransaction
 {
 	int64 id;

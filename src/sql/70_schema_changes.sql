@@ -94,6 +94,23 @@ $$;
 COMMENT ON FUNCTION carbonite._forget_dropped(text) IS
     'internal: removes the rows of dropped tables from triggers';
 
+-- The commands of an event trigger on tables, and on what belongs to a table: its indexes, triggers, policies and rules,
+-- its type, its schema.
+CREATE FUNCTION carbonite._altered_tables()
+RETURNS TABLE (table_oid oid, command_tag text, object_type text, object_identity text, trigger_function oid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(i.indrelid, g.tgrelid, p.polrelid, r.ev_class, typed.oid, inside.oid, c.objid), c.command_tag, c.object_type,
+        c.object_identity, g.tgfoid
+    FROM pg_event_trigger_ddl_commands() c
+    LEFT JOIN pg_index i ON c.classid = 'pg_class'::regclass AND i.indexrelid = c.objid
+    LEFT JOIN pg_trigger g ON c.classid = 'pg_trigger'::regclass AND g.oid = c.objid
+    LEFT JOIN pg_policy p ON c.classid = 'pg_policy'::regclass AND p.oid = c.objid
+    LEFT JOIN pg_rewrite r ON c.classid = 'pg_rewrite'::regclass AND r.oid = c.objid
+    LEFT JOIN pg_class typed ON c.classid = 'pg_type'::regclass AND typed.reloftype = c.objid
+    LEFT JOIN pg_class inside ON c.classid = 'pg_namespace'::regclass AND inside.relnamespace = c.objid
+$$;
+COMMENT ON FUNCTION carbonite._altered_tables() IS 'internal: the tables that the commands of an event trigger concern';
+
 -- Tables that inherit from a recorded one are recorded too, where its row of triggers says so; and not any longer when
 -- they cease to inherit.
 CREATE FUNCTION carbonite._follow_inheritance(carbonite_prefix text) RETURNS void
@@ -170,16 +187,11 @@ BEGIN
     EXECUTE format(
         'SELECT carbonite._record_command(c.table_prefix, c.table_name, c.command_tag, c.object_type, c.object_identity, $1)
          FROM (
-             SELECT DISTINCT t.table_prefix, t.table_name, c.command_tag, c.object_type, c.object_identity
-             FROM pg_event_trigger_ddl_commands() c
-             LEFT JOIN pg_index i ON c.classid = ''pg_class''::regclass AND i.indexrelid = c.objid
-             LEFT JOIN pg_trigger g ON c.classid = ''pg_trigger''::regclass AND g.oid = c.objid
-             LEFT JOIN pg_policy p ON c.classid = ''pg_policy''::regclass AND p.oid = c.objid
-             LEFT JOIN pg_rewrite r ON c.classid = ''pg_rewrite''::regclass AND r.oid = c.objid
-             LEFT JOIN pg_proc f ON f.oid = g.tgfoid
-             JOIN %I.triggers t ON t.table_oid = coalesce(i.indrelid, g.tgrelid, p.polrelid, r.ev_class, c.objid)
-             WHERE t.capture_ddl AND t.mode = ''capture'' AND f.pronamespace IS DISTINCT FROM to_regnamespace($1)
-                 AND c.classid IN (''pg_class''::regclass, ''pg_trigger''::regclass, ''pg_policy''::regclass, ''pg_rewrite''::regclass)
+             SELECT DISTINCT t.table_prefix, t.table_name, a.command_tag, a.object_type, a.object_identity
+             FROM carbonite._altered_tables() a
+             JOIN %1$I.triggers t ON t.table_oid = a.table_oid
+             WHERE t.capture_ddl AND t.mode = ''capture''
+                 AND a.trigger_function IS DISTINCT FROM ''%1$I.capture_changes()''::regprocedure
          ) c', carbonite_prefix)
         USING carbonite_prefix;
 END
@@ -203,25 +215,6 @@ END
 $$;
 COMMENT ON FUNCTION carbonite._record_drops(text) IS
     'internal: records the drops of an event trigger where triggers asks for it';
-
--- The tables that the commands of an event trigger concern.
-CREATE FUNCTION carbonite._altered_tables() RETURNS SETOF oid
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH altered AS (
-        SELECT coalesce(i.indrelid, g.tgrelid, p.polrelid, r.ev_class, typed.oid, inside.oid, c.objid) AS oid
-        FROM pg_event_trigger_ddl_commands() c
-        LEFT JOIN pg_index i ON c.classid = 'pg_class'::regclass AND i.indexrelid = c.objid
-        LEFT JOIN pg_trigger g ON c.classid = 'pg_trigger'::regclass AND g.oid = c.objid
-        LEFT JOIN pg_policy p ON c.classid = 'pg_policy'::regclass AND p.oid = c.objid
-        LEFT JOIN pg_rewrite r ON c.classid = 'pg_rewrite'::regclass AND r.oid = c.objid
-        LEFT JOIN pg_class typed ON c.classid = 'pg_type'::regclass AND typed.reloftype = c.objid
-        LEFT JOIN pg_class inside ON c.classid = 'pg_namespace'::regclass AND inside.relnamespace = c.objid
-    )
-    SELECT oid FROM altered
-    UNION SELECT h.inhparent FROM altered JOIN pg_inherits h ON h.inhrelid = altered.oid
-$$;
-COMMENT ON FUNCTION carbonite._altered_tables() IS
-    'internal: tables that the commands of an event trigger concern, and those they inherit from';
 
 -- Whoever lets a prefix record a table lets its owner take part in changes of that table; other commands must not fail
 -- for what a prefix does.
@@ -258,7 +251,8 @@ BEGIN
             WHERE EXISTS (
                 SELECT
                 FROM carbonite._altered_tables() a
-                JOIN pg_trigger t ON t.tgrelid = a
+                LEFT JOIN pg_inherits h ON h.inhrelid = a.table_oid
+                JOIN pg_trigger t ON t.tgrelid IN (a.table_oid, h.inhparent)
                 JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'capture_changes'
                 WHERE p.pronamespace = to_regnamespace(prefix.carbonite_prefix)
             );
