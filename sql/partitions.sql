@@ -78,6 +78,32 @@ INSERT INTO loose VALUES (1, 'n');
 WITH moved AS (UPDATE loose SET region = 's' WHERE id = 1 RETURNING id) INSERT INTO loose SELECT 1, 's' FROM (SELECT count(*) FROM moved) m;
 SELECT op, key, changed FROM history;
 DROP TABLE loose;
+-- a key whose text renames the prefix, in the middle of a move
+SELECT carbonite.install_schema('auto', carbonite_prefix => 'flip');
+CREATE TYPE odd AS ENUM ('a', 'b');
+CREATE FUNCTION odd_text(odd) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_regnamespace('flip') IS NOT NULL AND current_setting('odd.rename', true) = 'yes' THEN
+        ALTER SCHEMA flip RENAME TO flop;
+    END IF;
+    RETURN 'key';
+END $$;
+CREATE CAST (odd AS text) WITH FUNCTION odd_text(odd);
+CREATE TABLE loose (id odd, region text) PARTITION BY LIST (region);
+CREATE TABLE loose_n PARTITION OF loose FOR VALUES IN ('n');
+CREATE TABLE loose_s (region text, id odd);
+ALTER TABLE loose ATTACH PARTITION loose_s FOR VALUES IN ('s');
+SELECT carbonite.install_trigger('loose', primary_key_columns => '{id}', store_changed_from => true, carbonite_prefix => 'flip');
+INSERT INTO loose VALUES ('a', 'n'), ('b', 'n');
+SET odd.rename = 'yes';
+UPDATE loose SET region = 's';
+RESET odd.rename;
+SELECT c.op, c.data, c.changed_from FROM flop.changes c ORDER BY c.id;
+DROP TABLE loose;
+SET client_min_messages = warning;
+DROP TYPE odd CASCADE;
+RESET client_min_messages;
+SELECT carbonite.drop_schema(true, 'flop');
 -- deferred, and in two prefixes
 TRUNCATE carbonite_default.changes;
 SELECT carbonite.install_schema('auto', carbonite_prefix => 'second');
