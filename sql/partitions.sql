@@ -83,7 +83,9 @@ SELECT carbonite.install_schema('auto', carbonite_prefix => 'flip');
 CREATE TYPE odd AS ENUM ('a', 'b');
 CREATE FUNCTION odd_text(odd) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-    IF to_regnamespace('flip') IS NOT NULL AND current_setting('odd.rename', true) = 'yes' THEN
+    -- the second call comes when the row has arrived
+    PERFORM set_config('odd.calls', (current_setting('odd.calls')::int + 1)::text, false);
+    IF current_setting('odd.calls') = '2' THEN
         ALTER SCHEMA flip RENAME TO flop;
     END IF;
     RETURN 'key';
@@ -94,10 +96,11 @@ CREATE TABLE loose_n PARTITION OF loose FOR VALUES IN ('n');
 CREATE TABLE loose_s (region text, id odd);
 ALTER TABLE loose ATTACH PARTITION loose_s FOR VALUES IN ('s');
 SELECT carbonite.install_trigger('loose', primary_key_columns => '{id}', store_changed_from => true, carbonite_prefix => 'flip');
+SET odd.calls = 10;
 INSERT INTO loose VALUES ('a', 'n'), ('b', 'n');
-SET odd.rename = 'yes';
+SET odd.calls = 0;
 UPDATE loose SET region = 's';
-RESET odd.rename;
+RESET odd.calls;
 SELECT c.op, c.data, c.changed_from FROM flop.changes c ORDER BY c.id;
 DROP TABLE loose;
 SET client_min_messages = warning;
