@@ -202,26 +202,43 @@ BEGIN
         $body$;
 
         -- The row of triggers that stands for a table, with the name under which its changes are recorded.
-        CREATE OR REPLACE FUNCTION PREFIX.capture_configuration(relation oid) RETURNS SETOF PREFIX.triggers
-        LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
-            WITH RECURSIVE line AS (
-                SELECT relation AS oid, 0 AS distance, true AS is_partition
-                UNION ALL
-                SELECT i.inhparent, line.distance + 1, line.is_partition AND c.relispartition
-                FROM line JOIN pg_class c ON c.oid = line.oid JOIN pg_inherits i ON i.inhrelid = c.oid
-            )
-            SELECT (jsonb_populate_record(t, jsonb_build_object('table_prefix', rn.nspname, 'table_name', r.relname))).*
-            FROM line
-            JOIN pg_class c ON c.oid = line.oid
-            JOIN pg_namespace n ON n.oid = c.relnamespace
-            JOIN PREFIX.triggers t ON t.table_oid = c.oid
-                OR t.table_prefix = n.nspname AND t.table_name = c.relname
-                    AND NOT EXISTS (SELECT FROM pg_class other WHERE other.oid = t.table_oid)
-            JOIN pg_class r ON r.oid = CASE WHEN line.is_partition AND t.partitions = 'root' THEN c.oid ELSE relation END
-            JOIN pg_namespace rn ON rn.oid = r.relnamespace
-            WHERE line.is_partition OR t.inheritance_children
-            ORDER BY line.distance, t.table_oid = c.oid DESC
-            LIMIT 1
+        CREATE OR REPLACE FUNCTION PREFIX.capture_configuration(relation oid) RETURNS PREFIX.triggers
+        LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+        DECLARE
+            config PREFIX.triggers;
+            ancestor record;
+        BEGIN
+            FOR ancestor IN
+                WITH RECURSIVE line AS (
+                    SELECT relation AS oid, 0 AS distance, true AS is_partition
+                    UNION ALL
+                    SELECT i.inhparent, line.distance + 1, line.is_partition AND c.relispartition
+                    FROM line JOIN pg_class c ON c.oid = line.oid JOIN pg_inherits i ON i.inhrelid = c.oid
+                )
+                SELECT line.oid, line.is_partition, n.nspname, c.relname
+                FROM line JOIN pg_class c ON c.oid = line.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+                ORDER BY line.distance
+            LOOP
+                SELECT t.* INTO config
+                FROM PREFIX.triggers t
+                WHERE t.table_oid = ancestor.oid
+                    OR t.table_prefix = ancestor.nspname AND t.table_name = ancestor.relname
+                        AND NOT EXISTS (SELECT FROM pg_class other WHERE other.oid = t.table_oid)
+                ORDER BY t.table_oid = ancestor.oid DESC NULLS LAST
+                LIMIT 1;
+                IF config.id IS NOT NULL AND (ancestor.is_partition OR config.inheritance_children) THEN
+                    IF ancestor.is_partition AND config.partitions = 'root' THEN
+                        config.table_prefix := ancestor.nspname;
+                        config.table_name := ancestor.relname;
+                    ELSE
+                        SELECT n.nspname, c.relname INTO config.table_prefix, config.table_name
+                        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
+                    END IF;
+                    RETURN config;
+                END IF;
+            END LOOP;
+            RETURN NULL;
+        END
         $body$;
 
         -- An image as it is recorded, with masks.
@@ -243,6 +260,7 @@ BEGIN
         DECLARE
             config PREFIX.triggers;
             override text := nullif(current_setting('PREFIX.override_mode', true), '');
+            whole_row jsonb;
             new_image jsonb;
             old_image jsonb;
             changed varchar[] := '{}';
@@ -256,7 +274,13 @@ BEGIN
             session_settings text[];
             last_id bigint;
         BEGIN
-            SELECT * INTO config FROM PREFIX.capture_configuration(TG_RELID);
+            SELECT t.* INTO config FROM PREFIX.triggers t WHERE t.table_oid = TG_RELID;
+            IF FOUND THEN
+                config.table_prefix := TG_TABLE_SCHEMA;
+                config.table_name := TG_TABLE_NAME;
+            ELSE
+                config := PREFIX.capture_configuration(TG_RELID);
+            END IF;
             IF config.id IS NULL THEN
                 RAISE EXCEPTION '(carbonite) % on table %.% but no trigger record in PREFIX.triggers',
                     TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME USING ERRCODE = 'no_data_found';
@@ -280,37 +304,37 @@ BEGIN
                 EXECUTE format('SELECT count(*) FROM %s%s', CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = TG_RELID) = 'r' THEN 'ONLY ' ELSE '' END, TG_RELID::regclass) INTO rows;
                 new_image := jsonb_build_object('rows', rows);
             ELSE
-                IF TG_OP <> 'INSERT' THEN
+                whole_row := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+                new_image := whole_row - config.excluded_columns::text[];
+                IF TG_OP = 'UPDATE' THEN
                     old_image := to_jsonb(OLD) - config.excluded_columns::text[];
                 END IF;
-                new_image := CASE WHEN TG_OP = 'DELETE' THEN old_image ELSE to_jsonb(NEW) - config.excluded_columns::text[] END;
-                -- The text of a key is the same in every session.
-                IF EXISTS (
-                    SELECT FROM pg_attribute a
-                    WHERE a.attrelid = TG_RELID AND a.attname = ANY (config.primary_key_columns)
-                        AND a.atttypid <> ALL ('{int2,int4,int8,text,varchar,bpchar,uuid,numeric,bool}'::regtype[])
-                ) THEN
-                    session_settings := ARRAY(SELECT current_setting(n) FROM unnest('{DateStyle,TimeZone,IntervalStyle,bytea_output,extra_float_digits}'::text[]) n);
-                    PERFORM set_config('DateStyle', 'ISO, MDY', true), set_config('TimeZone', 'UTC', true),
-                        set_config('IntervalStyle', 'postgres', true), set_config('bytea_output', 'hex', true),
-                        set_config('extra_float_digits', '1', true);
-                END IF;
                 FOREACH key_column IN ARRAY config.primary_key_columns LOOP
-                    IF TG_OP = 'DELETE' THEN
-                        EXECUTE format('SELECT ($1).%I::text', key_column) USING OLD INTO key_text;
-                    ELSE
-                        EXECUTE format('SELECT ($1).%I::text', key_column) USING NEW INTO key_text;
-                    END IF;
                     IF config.mask_primary_key AND (key_column = ANY (config.filtered_columns) OR key_column = ANY (config.hashed_columns) OR config.masks ? key_column) THEN
                         key_text := '[FILTERED]';
+                    ELSIF EXISTS (
+                        SELECT FROM pg_attribute a
+                        WHERE a.attrelid = TG_RELID AND a.attname = key_column AND NOT a.attisdropped
+                            AND a.atttypid = ANY ('{int2,int4,int8,text,varchar,uuid,numeric,bool}'::regtype[])
+                    ) THEN
+                        key_text := whole_row ->> key_column;
+                    ELSE
+                        -- The text of a key is the same in every session.
+                        session_settings := ARRAY(SELECT current_setting(n) FROM unnest('{DateStyle,TimeZone,IntervalStyle,bytea_output,extra_float_digits}'::text[]) n);
+                        PERFORM set_config('DateStyle', 'ISO, MDY', true), set_config('TimeZone', 'UTC', true),
+                            set_config('IntervalStyle', 'postgres', true), set_config('bytea_output', 'hex', true),
+                            set_config('extra_float_digits', '1', true);
+                        IF TG_OP = 'DELETE' THEN
+                            EXECUTE format('SELECT ($1).%I::text', key_column) USING OLD INTO key_text;
+                        ELSE
+                            EXECUTE format('SELECT ($1).%I::text', key_column) USING NEW INTO key_text;
+                        END IF;
+                        PERFORM set_config('DateStyle', session_settings[1], true), set_config('TimeZone', session_settings[2], true),
+                            set_config('IntervalStyle', session_settings[3], true), set_config('bytea_output', session_settings[4], true),
+                            set_config('extra_float_digits', session_settings[5], true);
                     END IF;
                     key := key || key_text::varchar;
                 END LOOP;
-                IF session_settings IS NOT NULL THEN
-                    PERFORM set_config('DateStyle', session_settings[1], true), set_config('TimeZone', session_settings[2], true),
-                        set_config('IntervalStyle', session_settings[3], true), set_config('bytea_output', session_settings[4], true),
-                        set_config('extra_float_digits', session_settings[5], true);
-                END IF;
                 -- A key too long for an index is abbreviated.
                 IF octet_length(array_to_string(key, '')) > 2400 THEN
                     key := ARRAY(
@@ -328,15 +352,18 @@ BEGIN
                     END IF;
                     changed := ARRAY(SELECT jsonb_object_keys(changed_from));
                 END IF;
-                is_partial := TG_OP = 'UPDATE' AND config.store_data = 'changed' AND config.primary_key_columns <> '{}'
+                is_partial := config.store_data = 'changed' AND TG_OP = 'UPDATE' AND config.primary_key_columns <> '{}'
                     AND NOT config.primary_key_columns && (changed || config.excluded_columns || config.filtered_columns
                         || config.hashed_columns || ARRAY(SELECT jsonb_object_keys(config.masks))::varchar[]);
                 IF is_partial THEN
                     SELECT jsonb_object_agg(n.key, n.value) INTO new_image
                     FROM jsonb_each(new_image) n WHERE n.key = ANY (config.primary_key_columns || changed);
                 END IF;
-                new_image := PREFIX.capture_image(new_image, config);
-                changed_from := CASE WHEN config.store_changed_from AND TG_OP = 'UPDATE' THEN PREFIX.capture_image(changed_from, config) END;
+                changed_from := CASE WHEN config.store_changed_from THEN changed_from END;
+                IF config.filtered_columns <> '{}' OR config.hashed_columns <> '{}' OR config.masks <> '{}' THEN
+                    new_image := PREFIX.capture_image(new_image, config);
+                    changed_from := CASE WHEN changed_from IS NOT NULL THEN PREFIX.capture_image(changed_from, config) END;
+                END IF;
             END IF;
 
             BEGIN
