@@ -20,6 +20,16 @@ SELECT carbonite.install_trigger('items_auto', excluded_columns => '{note}', fil
 INSERT INTO contestants (name, title, history, changes)
 VALUES ('auto', 'carbonite, auto', '{carbonite_auto.transactions}', 'carbonite_auto.changes');
 
+-- The same in a prefix that was released: functions in PL/pgSQL.
+CREATE TABLE items_free (LIKE source INCLUDING ALL);
+SELECT carbonite.install_schema(carbonite_prefix => 'carbonite_free');
+SELECT carbonite.install_trigger('items_free', excluded_columns => '{note}', filtered_columns => '{email}', on_truncate => 'ignore',
+    carbonite_prefix => 'carbonite_free');
+SELECT carbonite.release_schema(carbonite_prefix => 'carbonite_free');
+INSERT INTO contestants (name, title, history, changes, begins)
+VALUES ('free', 'carbonite, released', '{carbonite_free.transactions}', 'carbonite_free.changes',
+    'INSERT INTO carbonite_free.transactions (meta) VALUES (''{"user_id": 1, "type": "item_added"}'');');
+
 -- The same history by hand: the same columns and indexes, a row trigger in PL/pgSQL that has its
 -- configuration built in.
 CREATE SCHEMA by_hand;
