@@ -2,6 +2,7 @@
 // shortest exact floats, whatever the client has set. PG world.
 
 #include "capture/key_text.hpp"
+#include "capture/digest.hpp"
 
 namespace carbonite
 {
@@ -142,12 +143,8 @@ constexpr int abbreviation_bytes = 64;
 void
 append_digest(StringInfo out, const char *bytes, int length)
 {
-	bytea *input = (bytea *) cstring_to_text_with_len(bytes, length);
-	bytea *digest = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(input)));
-
 	appendStringInfoString(out, "...sha256:");
-	for (int i = 0; i < (int) VARSIZE_ANY_EXHDR(digest); i++)
-		appendStringInfo(out, "%02x", (unsigned char) VARDATA_ANY(digest)[i]);
+	append_hex(out, sha256(bytes, length), digest_bytes);
 }
 
 // Replaces a long text by its beginning and the SHA-256 of the whole.

@@ -4,13 +4,13 @@
 // PG world.
 
 #include "capture/mask.hpp"
+#include "capture/digest.hpp"
 
 namespace carbonite
 {
 namespace
 {
 
-constexpr int digest_bytes = 32;
 constexpr int block_bytes = 64;
 constexpr int least_key_bytes = 16;
 constexpr char hidden_text[] = "****";
@@ -25,14 +25,6 @@ struct KeyState
 	unsigned char block[block_bytes];
 	char id[9];
 } key_state;
-
-bytea *
-sha256(const void *bytes, size_t length)
-{
-	bytea *input = (bytea *) cstring_to_text_with_len((const char *) bytes, (int) length);
-
-	return DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(input)));
-}
 
 // HMAC-SHA256 of a message.
 bytea *
@@ -51,13 +43,6 @@ hmac(const char *message, size_t length)
 	memcpy(outer + block_bytes, VARDATA_ANY(sha256(inner, inner_size)), digest_bytes);
 	pfree(inner);
 	return sha256(outer, sizeof(outer));
-}
-
-void
-append_hex(StringInfo out, const bytea *bytes, int count)
-{
-	for (int i = 0; i < count; i++)
-		appendStringInfo(out, "%02x", (unsigned char) VARDATA_ANY(bytes)[i]);
 }
 
 void

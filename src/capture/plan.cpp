@@ -42,24 +42,28 @@ find_mask(const Configuration *config, const char *name)
 	return findJsonbValueFromContainer(&config->masks->root, JB_FOBJECT, &key);
 }
 
+bool
+is_masked(const Configuration *config, const char *name)
+{
+	return array_contains(config->filtered_columns, name) ||
+	       array_contains(config->hashed_columns, name) || find_mask(config, name) != nullptr;
+}
+
 // The mask of a column, or null. The first of the options that names it counts.
 Mask *
 compile_mask(const Configuration *config, const char *name, Form_pg_attribute att)
 {
-	bool filtered = array_contains(config->filtered_columns, name);
-	bool hashed = array_contains(config->hashed_columns, name);
-	JsonbValue *json = find_mask(config, name);
 	Mask *mask;
 
-	if (!filtered && !hashed && json == nullptr)
+	if (!is_masked(config, name))
 		return nullptr;
 	mask = (Mask *) palloc0(sizeof(Mask));
-	if (filtered)
+	if (array_contains(config->filtered_columns, name))
 		mask_compile_fixed(mask, mask_text);
-	else if (hashed)
+	else if (array_contains(config->hashed_columns, name))
 		mask_compile_hashed(mask, att->attnum, att->atttypid);
 	else
-		mask_compile_json(mask, json, att->attnum, att->atttypid);
+		mask_compile_json(mask, find_mask(config, name), att->attnum, att->atttypid);
 	return mask;
 }
 
@@ -208,7 +212,7 @@ compile_key(Plan *plan, const Configuration *config, Relation rel)
 		}
 		key_column_compile(column, att->attnum, att->atttypid);
 		column->in_partition_key = is_in_partition_key(rel, NameStr(att->attname));
-		column->masked = config->mask_primary_key && compile_mask(config, name, att) != nullptr;
+		column->masked = config->mask_primary_key && is_masked(config, name);
 		plan->nkeys++;
 		// Records whose key is masked cannot be told apart to complete their rows, and of a column
 		// that is not recorded nobody looks whether it changed.

@@ -308,10 +308,23 @@ COMMENT ON FUNCTION carbonite.verify(bytea, text) IS
     'transactions, changes and seals. Errors: 3F000 no such prefix; 42501. Example: SELECT * FROM carbonite.verify()';
 
 -- What happens to transactions of the chain from here on gets an entry; but nothing may be covered up by that.
-CREATE FUNCTION carbonite._require_intact(ids bigint[], carbonite_prefix text) RETURNS void
+CREATE FUNCTION carbonite._require_chain(carbonite_prefix text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     broken bigint := carbonite._broken_link(carbonite_prefix);
+BEGIN
+    IF broken IS NOT NULL THEN
+        RAISE EXCEPTION 'carbonite prefix "%" is not as it was sealed', carbonite_prefix
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('The chain is broken at entry %s.', broken),
+                HINT = 'See carbonite.verify().';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._require_chain(text) IS 'internal: raises 55000 if the chain is broken';
+
+CREATE FUNCTION carbonite._require_intact(ids bigint[], carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
     first bigint := (
         SELECT s.id
         FROM carbonite._sealed(ids, carbonite_prefix) s
@@ -320,11 +333,9 @@ DECLARE
         ORDER BY s.id LIMIT 1
     );
 BEGIN
-    IF coalesce(broken, first) IS NOT NULL THEN
+    IF first IS NOT NULL THEN
         RAISE EXCEPTION 'carbonite prefix "%" is not as it was sealed', carbonite_prefix
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = CASE WHEN broken IS NOT NULL THEN format('The chain is broken at entry %s.', broken)
-                    ELSE format('Transaction %s differs.', first) END,
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Transaction %s differs.', first),
                 HINT = 'See carbonite.verify().';
     END IF;
 END
@@ -359,6 +370,9 @@ BEGIN
             INTO ids
             USING coalesce(min_age, '0'), least(per_entry, max_transactions - purged);
         EXIT WHEN ids IS NULL;
+        IF purged = 0 THEN
+            PERFORM carbonite._require_chain(carbonite_prefix); -- from then on the entries are our own
+        END IF;
         PERFORM carbonite._require_intact(ids, carbonite_prefix);
         PERFORM carbonite._append_seal('purge', (
             SELECT coalesce(array_agg(s.id ORDER BY s.id), '{}') FROM carbonite._sealed(ids, carbonite_prefix) s
@@ -409,6 +423,7 @@ BEGIN
          FROM %I.changes c WHERE c.table_pk = $3 AND c.table_name = $2 AND c.table_prefix = $1', carbonite_prefix)
         INTO ids
         USING table_prefix::varchar, table_name::varchar, carbonite._stored_key(key);
+    PERFORM carbonite._require_chain(carbonite_prefix);
     PERFORM carbonite._require_intact(ids, carbonite_prefix);
     SELECT array_agg(CASE WHEN key_columns[k.position] = ANY (columns) THEN format('[ERASED %s]', number) ELSE k.value END ORDER BY k.position)
     INTO new_key
