@@ -138,37 +138,66 @@ match(HeapTuple tuple, TupleDesc desc, Oid relid, const char *schema, const char
 	           : 0;
 }
 
+// A scan of `triggers`. The output plugin reads it as it was at a place in the WAL, and without a
+// lock: whoever holds one may be waiting for what is decoded.
+struct TriggersScan
+{
+	Relation rel;
+	Snapshot snapshot; // null for the historic one
+	SysScanDesc scan;
+};
+
+bool
+begin_triggers_scan(TriggersScan *scan, Oid triggers)
+{
+	bool historic = HistoricSnapshotActive();
+
+	scan->rel = historic ? RelationIdGetRelation(triggers) : table_open(triggers, AccessShareLock);
+	if (scan->rel == nullptr)
+		return false;
+	scan->snapshot = historic ? nullptr : register_latest_snapshot();
+	scan->scan = systable_beginscan(scan->rel, InvalidOid, false, scan->snapshot, 0, nullptr);
+	return true;
+}
+
+void
+end_triggers_scan(TriggersScan *scan)
+{
+	systable_endscan(scan->scan);
+	if (scan->snapshot != nullptr)
+		UnregisterSnapshot(scan->snapshot);
+	RelationClose(scan->rel);
+}
+
 // Finds the configuration that stands for a table itself.
 void
 find_own_configuration(Configuration *config, Oid triggers, Oid relid)
 {
-	Relation rel = table_open(triggers, AccessShareLock);
 	const char *schema = get_namespace_name(get_rel_namespace(relid));
 	const char *name = get_rel_name(relid);
 	int best = 0;
-	Snapshot snapshot = register_latest_snapshot();
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, nullptr);
+	TriggersScan scan;
 	HeapTuple tuple;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	if (!begin_triggers_scan(&scan, triggers))
+		return;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
 	{
-		int fit = match(tuple, RelationGetDescr(rel), relid, schema, name);
+		TupleDesc desc = RelationGetDescr(scan.rel);
+		int fit = match(tuple, desc, relid, schema, name);
 
 		if (fit <= best)
 			continue;
 		best = fit;
-		read_configuration(config, tuple, RelationGetDescr(rel));
+		read_configuration(config, tuple, desc);
 		config->relid = relid;
-		config->known_columns =
-			is_known_table(config_text(tuple, RelationGetDescr(rel), "known_table"), relid)
-				? config_array(tuple, RelationGetDescr(rel), "known_columns")
-				: nullptr;
+		config->known_columns = is_known_table(config_text(tuple, desc, "known_table"), relid)
+		                            ? config_array(tuple, desc, "known_columns")
+		                            : nullptr;
 		config->table_prefix = schema;
 		config->table_name = name;
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
+	end_triggers_scan(&scan);
 }
 
 // The tables that a table inherits from, the nearest first.

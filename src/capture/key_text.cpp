@@ -3,40 +3,12 @@
 
 #include "capture/key_text.hpp"
 #include "capture/digest.hpp"
+#include "capture/fixed_settings.hpp"
 
 namespace carbonite
 {
 namespace
 {
-
-// The settings that output functions read, and the values they have while a key is written.
-struct OutputSettings
-{
-	int date_style;
-	int date_order;
-	int interval_style;
-	int float_digits;
-	int bytea_style;
-	pg_tz *timezone;
-};
-
-OutputSettings
-current_settings(void)
-{
-	return OutputSettings{DateStyle,          DateOrder,    IntervalStyle,
-	                      extra_float_digits, bytea_output, session_timezone};
-}
-
-void
-apply_settings(const OutputSettings *settings)
-{
-	DateStyle = settings->date_style;
-	DateOrder = settings->date_order;
-	IntervalStyle = settings->interval_style;
-	extra_float_digits = settings->float_digits;
-	bytea_output = settings->bytea_style;
-	session_timezone = settings->timezone;
-}
 
 // Types whose text never depends on a setting.
 bool
@@ -117,19 +89,16 @@ call_function(KeyColumn *column, Datum datum)
 Datum
 call_with_fixed_settings(KeyColumn *column, Datum datum)
 {
-	OutputSettings session = current_settings();
-	OutputSettings fixed = {USE_ISO_DATES,    DATEORDER_MDY,  INTSTYLE_POSTGRES, 1,
-	                        BYTEA_OUTPUT_HEX, pg_tzset("UTC")};
+	OutputSettings session = output_settings_fix();
 	Datum volatile result = (Datum) 0;
 
 	PG_TRY();
 	{
-		apply_settings(&fixed);
 		result = call_function(column, datum);
 	}
 	PG_FINALLY();
 	{
-		apply_settings(&session);
+		output_settings_restore(&session);
 	}
 	PG_END_TRY();
 	return result;

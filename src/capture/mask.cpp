@@ -73,7 +73,7 @@ require_key(const MaskedRow *row)
 		         errmsg("carbonite cannot keep carbonite.hash_key secret"),
 		         errdetail("Everybody can read the setting while the library is not loaded."),
 		         errhint("Add carbonite to shared_preload_libraries.")));
-	if (hash_key == nullptr || hash_key[0] == '\0')
+	if (!mask_has_key())
 		ereport(ERROR,
 		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		         errmsg("carbonite.hash_key is not set"),
@@ -247,6 +247,12 @@ mask_compile_hashed(Mask *mask, AttrNumber attnum, Oid type)
 {
 	mask->kind = MaskKind::hashed;
 	key_column_compile(&mask->text, attnum, type);
+}
+
+bool
+mask_has_key(void)
+{
+	return loaded_at_start && hash_key != nullptr && hash_key[0] != '\0';
 }
 
 void

@@ -44,6 +44,9 @@ void mask_compile_json(Mask *mask, const JsonbValue *json, AttrNumber attnum, Oi
 // Makes a mask that shows a digest.
 void mask_compile_hashed(Mask *mask, AttrNumber attnum, Oid type);
 
+// Is there a key for digests?
+bool mask_has_key(void);
+
 // What is recorded for a column of a row, allocated in the current memory context. Errors: 55000
 // if a digest is wanted and there is no key for it.
 void mask_apply(Mask *mask, const MaskedRow *row, JsonValue *result);

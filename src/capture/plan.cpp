@@ -105,31 +105,6 @@ compile_columns(Plan *plan, const Configuration *config, Relation rel)
 	}
 }
 
-// Prepares the expressions of virtual generated columns.
-void
-compile_virtual_columns(Plan *plan, Relation rel)
-{
-	TupleDesc desc = RelationGetDescr(rel);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Node *expression = att->attisdropped ? nullptr : virtual_column_expression(rel, att);
-
-		if (expression == nullptr)
-			continue;
-		if (plan->virtual_columns == nullptr)
-		{
-			plan->virtual_columns = (VirtualColumn *) palloc(sizeof(VirtualColumn) * desc->natts);
-			plan->expressions = CreateStandaloneExprContext();
-		}
-		plan->virtual_columns[plan->nvirtual].attnum = att->attnum;
-		plan->virtual_columns[plan->nvirtual].expression =
-			ExecInitExpr(expression_planner((Expr *) expression), nullptr);
-		plan->nvirtual++;
-	}
-}
-
 // The live attribute for which the row of `triggers` has a name, or null.
 Form_pg_attribute
 find_attribute(const Configuration *config, Relation rel, const char *name)
@@ -152,8 +127,9 @@ bool
 is_in_partition_key(Relation rel, const char *name)
 {
 	bool result = false;
-	List *ancestors =
-		rel->rd_rel->relispartition ? get_partition_ancestors(RelationGetRelid(rel)) : NIL;
+	// what is decoded are deletes and inserts, not moves
+	bool may_move = rel->rd_rel->relispartition && !HistoricSnapshotActive();
+	List *ancestors = may_move ? get_partition_ancestors(RelationGetRelid(rel)) : NIL;
 	ListCell *cell;
 
 	foreach (cell, ancestors)
@@ -235,38 +211,13 @@ hide_unbound_digests(Plan *plan)
 	}
 }
 
-// Compiles a plan in the current memory context.
-Plan *
-compile(const Prefix *prefix, Relation rel)
+[[noreturn]] void
+raise_own_table(Relation rel)
 {
-	Plan *plan = (Plan *) palloc0(sizeof(Plan));
-	Configuration config = {};
-
-	if (is_prefix(RelationGetNamespace(rel)))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-		     errmsg("cannot capture changes of table %s.%s, which belongs to a carbonite prefix",
-		            get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel))));
-	find_configuration(&config, prefix->triggers, rel);
-	plan->configured = config.found;
-	if (!config.found)
-		return plan;
-	plan->mode = config.mode;
-	plan->override_xact_id = config.override_xact_id;
-	plan->on_truncate = config.on_truncate;
-	if (rel->rd_rel->relispartition && config.relid != RelationGetRelid(rel) && !config.record_leaf)
-		plan->moves_within = config.relid;
-	plan->store_changed_from = config.store_changed_from;
-	plan->exact_comparison = config.exact_comparison;
-	plan->table_prefix = CStringGetTextDatum(config.table_prefix);
-	plan->table_name = CStringGetTextDatum(config.table_name);
-	plan->no_names = PointerGetDatum(construct_empty_array(VARCHAROID));
-	compile_columns(plan, &config, rel);
-	compile_virtual_columns(plan, rel);
-	compile_key(plan, &config, rel);
-	hide_unbound_digests(plan);
-	return plan;
+	ereport(ERROR,
+	        (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+	         errmsg("cannot capture changes of table %s.%s, which belongs to a carbonite prefix",
+	                get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel))));
 }
 
 void
@@ -325,6 +276,57 @@ sweep(void)
 
 } // namespace
 
+void
+plan_add_virtual_columns(Plan *plan, Relation rel)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Node *expression = att->attisdropped ? nullptr : virtual_column_expression(rel, att);
+
+		if (expression == nullptr)
+			continue;
+		if (plan->virtual_columns == nullptr)
+		{
+			plan->virtual_columns = (VirtualColumn *) palloc(sizeof(VirtualColumn) * desc->natts);
+			plan->expressions = CreateStandaloneExprContext();
+		}
+		plan->virtual_columns[plan->nvirtual].attnum = att->attnum;
+		plan->virtual_columns[plan->nvirtual].expression =
+			ExecInitExpr(expression_planner((Expr *) expression), nullptr);
+		plan->nvirtual++;
+	}
+}
+
+Plan *
+plan_compile(Oid triggers, Relation rel)
+{
+	Plan *plan = (Plan *) palloc0(sizeof(Plan));
+	Configuration config = {};
+
+	find_configuration(&config, triggers, rel);
+	plan->configured = config.found;
+	if (!config.found)
+		return plan;
+	plan->mode = config.mode;
+	plan->override_xact_id = config.override_xact_id;
+	plan->on_truncate = config.on_truncate;
+	if (rel->rd_rel->relispartition && config.relid != RelationGetRelid(rel) && !config.record_leaf)
+		plan->moves_within = config.relid;
+	plan->store_changed_from = config.store_changed_from;
+	plan->exact_comparison = config.exact_comparison;
+	plan->table_prefix = CStringGetTextDatum(config.table_prefix);
+	plan->table_name = CStringGetTextDatum(config.table_name);
+	plan->no_names = PointerGetDatum(construct_empty_array(VARCHAROID));
+	compile_columns(plan, &config, rel);
+	plan_add_virtual_columns(plan, rel);
+	compile_key(plan, &config, rel);
+	hide_unbound_digests(plan);
+	return plan;
+}
+
 PlanEntry *
 plan_entry(Oid relid, Oid function)
 {
@@ -370,7 +372,9 @@ plan_get(PlanEntry *entry, Relation rel)
 	messages_before = messages;
 	context = AllocSetContextCreate(CurrentMemoryContext, "carbonite plan", ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	plan = compile(prefix, rel);
+	if (is_prefix(RelationGetNamespace(rel)))
+		raise_own_table(rel);
+	plan = plan_compile(prefix->triggers, rel);
 	MemoryContextSwitchTo(caller);
 	MemoryContextSetParent(context, CacheMemoryContext);
 

@@ -67,6 +67,13 @@ struct PlanEntry
 	MemoryContext context;
 };
 
+// Compiles the plan of a table from what is configured in `triggers`, in the current memory
+// context.
+Plan *plan_compile(Oid triggers, Relation rel);
+
+// Adds the expressions of virtual generated columns to a plan.
+void plan_add_virtual_columns(Plan *plan, Relation rel);
+
 // The entry of a table for a trigger function.
 PlanEntry *plan_entry(Oid relid, Oid function);
 

@@ -354,6 +354,23 @@ is_prefix(Oid schema)
 	return OidIsValid(own_function(schema, "capture_changes", "carbonite_capture_changes"));
 }
 
+List *
+prefix_schemas(void)
+{
+	List *schemas = NIL;
+	CatCList *functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum("capture_changes"));
+
+	for (int i = 0; i < functions->n_members; i++)
+	{
+		Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
+
+		if (proc->pronargs == 0 && is_prefix(proc->pronamespace))
+			schemas = lappend_oid(schemas, proc->pronamespace);
+	}
+	ReleaseSysCacheList(functions);
+	return schemas;
+}
+
 PrefixEntry *
 prefix_entry(Oid schema)
 {

@@ -112,6 +112,9 @@ PrefixEntry *prefix_by_name(const char *name);
 // True if a schema holds a prefix that this library serves.
 bool is_prefix(Oid schema);
 
+// The schemas that do.
+List *prefix_schemas(void);
+
 // Brackets a call that uses compiled structures. While calls nest, a compiled structure that is
 // replaced lives on until the end of the transaction: an outer call may still be reading it.
 void compiled_enter(void);
