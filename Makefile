@@ -7,7 +7,9 @@ MODULE_big = carbonite
 OBJS       = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
 DATA_built = carbonite--$(EXTVERSION).sql
 DATA       = $(wildcard src/sql/upgrade/*.sql)
-EXTRA_CLEAN = carbonite--$(EXTVERSION).sql
+# plugins by other names that hand clients to ours: a library each, in a directory of their own
+FORWARDERS = $(patsubst %.cpp,%.so,$(wildcard src/decode/forwarder/*.cpp))
+EXTRA_CLEAN = carbonite--$(EXTVERSION).sql $(FORWARDERS) $(FORWARDERS:.so=.o)
 
 REGRESS        = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS   = --load-extension=carbonite
@@ -29,6 +31,18 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS): $(wildcard src/*.hpp src/*/*.hpp)
+
+all: $(FORWARDERS)
+$(FORWARDERS): %.so: %.o
+	$(CXX) $(CFLAGS) -shared -o $@ $< $(LDFLAGS)
+install: install-forwarders
+install-forwarders: $(FORWARDERS)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/carbonite_plugins'
+	$(INSTALL_SHLIB) $(FORWARDERS) '$(DESTDIR)$(pkglibdir)/carbonite_plugins/'
+uninstall: uninstall-forwarders
+uninstall-forwarders:
+	rm -rf '$(DESTDIR)$(pkglibdir)/carbonite_plugins'
+.PHONY: install-forwarders uninstall-forwarders
 
 # The install script is its parts, in the order of their names.
 carbonite--$(EXTVERSION).sql: $(sort $(wildcard src/sql/*.sql))

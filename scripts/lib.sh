@@ -110,6 +110,13 @@ build_and_install() {
     quietly $install make -C "$dir" install PG_CONFIG="$PG_CONFIG" || die "make install failed"
 }
 
+# plugin_setting: the setting that lets servers which have it use the output plugin.
+plugin_setting() {
+    if grep -qa output_plugin_libraries "$("$PG_CONFIG" --bindir)/postgres"; then
+        echo "output_plugin_libraries='pgoutput,test_decoding,wal2json,carbonite'"
+    fi
+}
+
 # start_server DIR [SETTING...]: a new cluster in DIR, reached through a socket there only.
 # Later psql and pgbench commands of this shell go to it, as its superuser postgres.
 start_server() {

@@ -1,0 +1,351 @@
+// Buffers, numbers and JSON strings. PG world.
+
+#include "decode/buffer.hpp"
+
+namespace carbonite
+{
+namespace
+{
+
+// What stands for a byte in a JSON string: 0 for itself, 'u' for \u00XX, else the letter after the
+// backslash.
+struct EscapeTable
+{
+	char letter[256];
+
+	constexpr EscapeTable() : letter{}
+	{
+		for (int i = 0; i < 0x20; i++)
+			letter[i] = 'u';
+		letter['\b'] = 'b';
+		letter['\f'] = 'f';
+		letter['\n'] = 'n';
+		letter['\r'] = 'r';
+		letter['\t'] = 't';
+		letter['"'] = '"';
+		letter['\\'] = '\\';
+	}
+};
+
+constexpr EscapeTable escapes;
+constexpr char hex_digits[] = "0123456789abcdef";
+
+// How many input bytes are escaped at a time: each may need six.
+constexpr size_t escape_chunk = 2048;
+
+// Does none of eight bytes need an escape? A byte does if it is below 0x20, '"' or '\'.
+inline bool
+eight_plain_bytes(const char *bytes)
+{
+	constexpr uint64 ones = UINT64CONST(0x0101010101010101);
+	constexpr uint64 highs = ones * 0x80;
+	uint64 word;
+	uint64 quote;
+	uint64 backslash;
+
+	memcpy(&word, bytes, sizeof(word));
+	quote = word ^ (ones * '"');
+	backslash = word ^ (ones * '\\');
+	return ((((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+	         ((backslash - ones) & ~backslash)) &
+	        highs) == 0;
+}
+
+// Escapes bytes into memory that has room for six times as many; returns the end.
+char *
+escape(char *out, const char *bytes, size_t length)
+{
+	const char *end = bytes + length;
+
+	while (bytes < end)
+	{
+		unsigned char c;
+		char letter;
+
+		if (end - bytes >= 8 && eight_plain_bytes(bytes))
+		{
+			memcpy(out, bytes, 8);
+			out += 8;
+			bytes += 8;
+			continue;
+		}
+		c = (unsigned char) *bytes++;
+		letter = escapes.letter[c];
+		if (likely(letter == 0))
+		{
+			*out++ = (char) c;
+			continue;
+		}
+		*out++ = '\\';
+		*out++ = letter;
+		if (letter == 'u')
+		{
+			*out++ = '0';
+			*out++ = '0';
+			*out++ = hex_digits[c >> 4];
+			*out++ = hex_digits[c & 0x0F];
+		}
+	}
+	return out;
+}
+
+void
+put_utf16_escape(Buffer *buffer, unsigned int unit)
+{
+	char text[6] = {'\\',
+	                'u',
+	                hex_digits[unit >> 12 & 0x0F],
+	                hex_digits[unit >> 8 & 0x0F],
+	                hex_digits[unit >> 4 & 0x0F],
+	                hex_digits[unit & 0x0F]};
+
+	put_bytes(buffer, text, sizeof(text));
+}
+
+void
+put_code_point(Buffer *buffer, pg_wchar code)
+{
+	if (code >= 0x10000)
+	{
+		put_utf16_escape(buffer, 0xD800 + ((code - 0x10000) >> 10));
+		put_utf16_escape(buffer, 0xDC00 + ((code - 0x10000) & 0x3FF));
+	}
+	else
+		put_utf16_escape(buffer, code);
+}
+
+bool
+is_ascii(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (IS_HIGHBIT_SET(text[i]))
+			return false;
+	return true;
+}
+
+// Puts valid UTF-8 in ASCII.
+void
+put_utf8(Buffer *buffer, const char *text, size_t length, bool is_json)
+{
+	const char *end = text + length;
+
+	while (text < end)
+	{
+		int width = pg_utf_mblen((const unsigned char *) text);
+		char ascii[6];
+
+		if (width > 1 && text + width <= end)
+			put_code_point(buffer, utf8_to_unicode((const unsigned char *) text));
+		else if (is_json)
+			put_char(buffer, *text);
+		else
+			put_bytes(buffer, ascii, (size_t) (escape(ascii, text, 1) - ascii));
+		text += width;
+	}
+}
+
+// Text of the server encoding in UTF-8; null if it cannot be converted. That takes a transaction.
+const char *
+to_utf8(const char *text, size_t length)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *volatile utf8 = nullptr;
+
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+		return pg_verify_mbstr(PG_UTF8, text, (int) length, true) ? pnstrdup(text, length)
+		                                                          : nullptr;
+	if (!IsTransactionState())
+		return nullptr;
+	PG_TRY();
+	{
+		utf8 = pg_server_to_any(pnstrdup(text, length), (int) length, PG_UTF8);
+	}
+	PG_CATCH();
+	{
+		if (!error_is_of_the_value(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return utf8;
+}
+
+// Puts text of any server encoding in ASCII.
+void
+put_ascii(Buffer *buffer, const char *text, size_t length, bool is_json)
+{
+	const char *utf8 = to_utf8(text, length);
+
+	if (utf8 != nullptr)
+	{
+		put_utf8(buffer, utf8, strlen(utf8), is_json);
+		return;
+	}
+	// bytes of an encoding that nobody knows
+	for (size_t i = 0; i < length; i++)
+		if (IS_HIGHBIT_SET(text[i]))
+			put_utf16_escape(buffer, (unsigned char) text[i]);
+		else
+			put_utf8(buffer, text + i, 1, is_json);
+}
+
+} // namespace
+
+bool
+error_is_of_the_value(int sqlstate)
+{
+	return ERRCODE_TO_CATEGORY(sqlstate) != ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED) &&
+	       sqlstate != ERRCODE_OUT_OF_MEMORY;
+}
+
+void
+buffer_init(Buffer *buffer, MemoryContext context, size_t limit)
+{
+	*buffer = Buffer{};
+	buffer->context = context;
+	buffer->limit = limit;
+}
+
+bool
+buffer_grow(Buffer *buffer, size_t bytes)
+{
+	size_t capacity = Max(buffer->capacity, (size_t) 8192);
+
+	if (buffer->overflowed || bytes > buffer->limit || buffer->length > buffer->limit - bytes)
+	{
+		buffer->overflowed = true;
+		return false;
+	}
+	if (buffer->length + bytes <= buffer->capacity)
+		return true;
+	while (capacity < buffer->length + bytes)
+		capacity *= 2;
+	if (buffer->data == nullptr)
+		buffer->data = (char *) MemoryContextAllocHuge(buffer->context, capacity);
+	else
+		buffer->data = (char *) repalloc_huge(buffer->data, capacity);
+	buffer->capacity = capacity;
+	return true;
+}
+
+void
+buffer_shrink(Buffer *buffer, size_t capacity)
+{
+	if (buffer->capacity <= capacity || buffer->length > 0)
+		return;
+	pfree(buffer->data);
+	buffer->data = nullptr;
+	buffer->capacity = 0;
+}
+
+void
+put_unsigned(Buffer *buffer, uint64 number)
+{
+	if (unlikely(!buffer_reserve(buffer, MAXINT8LEN + 1)))
+		return;
+	buffer->length += pg_ulltoa_n(number, buffer->data + buffer->length);
+}
+
+void
+put_integer(Buffer *buffer, int64 number)
+{
+	if (number >= 0)
+	{
+		put_unsigned(buffer, (uint64) number);
+		return;
+	}
+	put_char(buffer, '-');
+	put_unsigned(buffer, 0 - (uint64) number);
+}
+
+void
+put_lsn(Buffer *buffer, XLogRecPtr lsn)
+{
+	char text[32];
+
+	put_bytes(buffer, text,
+	          (size_t) snprintf(text, sizeof(text), "%X/%X", (uint32) (lsn >> 32), (uint32) lsn));
+}
+
+void
+put_hex(Buffer *buffer, const char *bytes, size_t length)
+{
+	char *out;
+
+	if (length > MaxAllocHugeSize / 2 || !buffer_reserve(buffer, length * 2))
+		return;
+	out = buffer->data + buffer->length;
+	for (size_t i = 0; i < length; i++)
+	{
+		*out++ = hex_digits[(unsigned char) bytes[i] >> 4];
+		*out++ = hex_digits[(unsigned char) bytes[i] & 0x0F];
+	}
+	buffer->length += length * 2;
+}
+
+void
+put_base64(Buffer *buffer, const char *bytes, size_t length)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *in = (const unsigned char *) bytes;
+	char *out;
+
+	if (!buffer_reserve(buffer, length / 3 * 4 + 4))
+		return;
+	out = buffer->data + buffer->length;
+	for (size_t i = 0; i < length; i += 3)
+	{
+		size_t rest = length - i;
+		uint32 group = in[i] << 16 | (rest > 1 ? in[i + 1] << 8 : 0) | (rest > 2 ? in[i + 2] : 0);
+
+		*out++ = digits[group >> 18];
+		*out++ = digits[group >> 12 & 0x3F];
+		*out++ = rest > 1 ? digits[group >> 6 & 0x3F] : '=';
+		*out++ = rest > 2 ? digits[group & 0x3F] : '=';
+	}
+	buffer->length = (size_t) (out - buffer->data);
+}
+
+void
+put_json_string(Buffer *buffer, const char *text, size_t length)
+{
+	put_char(buffer, '"');
+	while (length > 0)
+	{
+		size_t chunk = Min(length, escape_chunk);
+
+		// what overflows by its escapes only still has its bytes counted
+		if (!buffer_reserve(buffer, chunk * 6))
+			return;
+		buffer->length =
+			(size_t) (escape(buffer->data + buffer->length, text, chunk) - buffer->data);
+		text += chunk;
+		length -= chunk;
+	}
+	put_char(buffer, '"');
+}
+
+void
+put_unicode_string(Buffer *buffer, const char *text, size_t length)
+{
+	if (likely(GetDatabaseEncoding() == PG_UTF8) || is_ascii(text, length))
+	{
+		put_json_string(buffer, text, length);
+		return;
+	}
+	put_char(buffer, '"');
+	put_ascii(buffer, text, length, false);
+	put_char(buffer, '"');
+}
+
+void
+put_unicode_json(Buffer *buffer, const char *json, size_t length)
+{
+	if (likely(GetDatabaseEncoding() == PG_UTF8) || is_ascii(json, length))
+		put_bytes(buffer, json, length);
+	else
+		put_ascii(buffer, json, length, true);
+}
+
+} // namespace carbonite

@@ -1,0 +1,229 @@
+// A transaction's metadata is what its entries say, merged: messages first, then annotations, then
+// rows of `transactions`, whose writers need a right to write them. An entry remembers the
+// subtransaction it came from, as long as that may roll back. What is taken in is bounded, and so
+// are memory and the time it takes to merge. PG world.
+
+#include "decode/stream.hpp"
+
+namespace carbonite
+{
+
+struct MetaEntry
+{
+	MetaEntry *next;
+	TransactionId subxid;
+	MetaSource source;
+	Oid place;
+	Jsonb *object;
+};
+
+namespace
+{
+
+constexpr size_t max_bytes = 256 * 1024;
+
+Jsonb *
+merge(Jsonb *object, Jsonb *more)
+{
+	if (object == nullptr)
+		return more;
+	return DatumGetJsonbP(
+		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(object), JsonbPGetDatum(more)));
+}
+
+MetaEntry *
+find_entry(Metadata *meta, TransactionId subxid, MetaSource source, Oid place)
+{
+	for (MetaEntry *entry = meta->first; entry != nullptr; entry = entry->next)
+		if (entry->subxid == subxid && entry->source == source && entry->place == place)
+			return entry;
+	return nullptr;
+}
+
+MetaEntry *
+add_entry(Metadata *meta, TransactionId subxid, MetaSource source, Oid place)
+{
+	MetaEntry *entry = (MetaEntry *) MemoryContextAllocZero(meta->context, sizeof(MetaEntry));
+	MetaEntry **last = &meta->first;
+
+	entry->subxid = subxid;
+	entry->source = source;
+	entry->place = place;
+	while (*last != nullptr)
+		last = &(*last)->next;
+	*last = entry;
+	return entry;
+}
+
+// Is there a later entry of the same row? A row counts as it was left.
+bool
+is_replaced(const MetaEntry *entry)
+{
+	if (entry->source != MetaSource::row)
+		return false;
+	for (const MetaEntry *later = entry->next; later != nullptr; later = later->next)
+		if (later->source == MetaSource::row && later->place == entry->place)
+			return true;
+	return false;
+}
+
+void
+settle(Metadata *meta)
+{
+	Jsonb *all = nullptr;
+
+	for (int source = (int) MetaSource::message; source <= (int) MetaSource::row; source++)
+		for (MetaEntry *entry = meta->first; entry != nullptr; entry = entry->next)
+			if ((int) entry->source == source && !is_replaced(entry))
+				all = merge(all, entry->object);
+	buffer_truncate(&meta->text, 0);
+	meta->settled = true;
+	if (all == nullptr || JB_ROOT_COUNT(all) == 0)
+		return;
+	put_jsonb(&meta->text, &all->root);
+	// without its braces
+	meta->text.length -= 2;
+	memmove(meta->text.data, meta->text.data + 1, meta->text.length);
+}
+
+// What stands for metadata that is too much.
+Jsonb *
+omitted_note(size_t bytes)
+{
+	const char *text =
+		psprintf("{\"carbonite_omitted\": {\"bytes\": " UINT64_FORMAT "}}", (uint64) bytes);
+
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+bool
+is_object(Jsonb *json)
+{
+	return JB_ROOT_IS_OBJECT(json);
+}
+
+} // namespace
+
+void
+metadata_init(Metadata *meta, MemoryContext context)
+{
+	*meta = Metadata{};
+	meta->context = context;
+	meta->settled = true;
+	buffer_init(&meta->text, context, MaxAllocSize);
+}
+
+void
+metadata_add(Metadata *meta, TransactionId subxid, MetaSource source, Oid place, Jsonb *object)
+{
+	MetaEntry *entry;
+	Jsonb *old;
+
+	meta->bytes += sizeof(MetaEntry) + VARSIZE(object);
+	if (meta->bytes > max_bytes)
+	{
+		// once: after that, there is nothing new to say
+		if (meta->bytes - VARSIZE(object) - sizeof(MetaEntry) > max_bytes)
+			return;
+		object = omitted_note(VARSIZE(object));
+		source = MetaSource::row;
+		place = InvalidOid;
+	}
+	entry = find_entry(meta, subxid, source, place);
+	if (entry == nullptr)
+		entry = add_entry(meta, subxid, source, place);
+	old = entry->object;
+	if (old != nullptr && source != MetaSource::row)
+		object = merge(old, object);
+	entry->object = (Jsonb *) MemoryContextAlloc(meta->context, VARSIZE(object));
+	memcpy(entry->object, object, VARSIZE(object));
+	if (old != nullptr)
+		pfree(old);
+	meta->settled = false;
+}
+
+void
+metadata_forget(Metadata *meta, TransactionId subxid)
+{
+	MetaEntry **place = &meta->first;
+
+	while (*place != nullptr)
+	{
+		MetaEntry *entry = *place;
+
+		if (entry->subxid != subxid)
+		{
+			place = &entry->next;
+			continue;
+		}
+		*place = entry->next;
+		meta->settled = false;
+		pfree(entry->object);
+		pfree(entry);
+	}
+}
+
+const Buffer *
+metadata_text(Metadata *meta)
+{
+	if (unlikely(!meta->settled))
+		settle(meta);
+	return &meta->text;
+}
+
+Jsonb *
+parse_json(const char *text, size_t length)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb *volatile result = nullptr;
+	char *copy = pnstrdup(text, length);
+
+	PG_TRY();
+	{
+		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
+	}
+	PG_CATCH();
+	{
+		if (!error_is_of_the_value(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		result = nullptr;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+Jsonb *
+parse_json_object(const char *text, size_t length)
+{
+	Jsonb *json = nullptr;
+
+	// the content of a message can be any bytes
+	if (length > 0 && length <= max_bytes && memchr(text, '\0', length) == nullptr &&
+	    pg_verifymbstr(text, (int) length, true))
+		json = parse_json(text, length);
+	return json != nullptr && is_object(json) ? json : nullptr;
+}
+
+void
+metadata_from_row(Transaction *transaction, StreamRelation *relation, const Change *change)
+{
+	Jsonb *object = nullptr;
+	int index = relation->meta - 1;
+
+	if (change->row != nullptr && index >= 0)
+	{
+		// an update of something else, which leaves it as it is
+		if (change->row->missing[index])
+			return;
+		if (!change->row->nulls[index])
+			object = DatumGetJsonbP(change->row->values[index]);
+	}
+	// a row that was deleted says nothing
+	if (object == nullptr || !is_object(object))
+		object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	metadata_add(&transaction->meta, change->subxid, MetaSource::row, relation->relid, object);
+}
+
+} // namespace carbonite

@@ -1,0 +1,28 @@
+// What formats have in common: keys, and rows that are too large. PG world.
+#pragma once
+
+#include "decode/stream.hpp"
+
+namespace carbonite
+{
+
+// The bytes of a row's values, uncompressed.
+size_t row_bytes(const StreamRelation *relation, const Row *row);
+
+// Puts the key of a row: an array of texts as table_pk has them, or null if it is not known.
+void put_key(Buffer *buffer, const StreamRelation *relation, const Row *row);
+
+// Puts a column's value, or its mask. False if it cannot be shown; then *sqlstate says why.
+bool put_column(Buffer *buffer, const StreamRelation *relation, StreamColumn *column,
+                const Row *row, int *sqlstate);
+
+// Puts the number of bytes and the digest of a large value: {"bytes":N,"sha256":"..."}.
+void put_digest(Buffer *buffer, const StreamColumn *column, const Row *row);
+
+// Puts a member that stands for bytes that do not fit: ,"omitted":{"bytes":N,"sha256":"..."}.
+void put_omitted_bytes(Buffer *buffer, const char *bytes, size_t length);
+
+// Is a value so large that it gives way when a record does not fit?
+bool is_large(const StreamColumn *column, const Row *row);
+
+} // namespace carbonite
