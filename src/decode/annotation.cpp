@@ -294,11 +294,11 @@ metadata_from_annotation(Stream *stream, Transaction *transaction, StreamRelatio
 		return;
 	session = find_session(stream, referred_session(row));
 	if (session != nullptr)
-		metadata_add(&transaction->meta, change->subxid, MetaSource::annotation, InvalidOid,
+		metadata_add(&transaction->meta, transaction->subxid, MetaSource::annotation, InvalidOid,
 		             session);
 	action = annotation_object(row, "action_");
 	if (action != nullptr)
-		metadata_add(&transaction->meta, change->subxid, MetaSource::annotation, InvalidOid,
+		metadata_add(&transaction->meta, transaction->subxid, MetaSource::annotation, InvalidOid,
 		             action);
 }
 

@@ -51,6 +51,21 @@ eight_plain_bytes(const char *bytes)
 	        highs) == 0;
 }
 
+// The number of bytes that escape() makes.
+size_t
+escaped_length(const char *bytes, size_t length)
+{
+	size_t result = 0;
+
+	for (size_t i = 0; i < length; i++)
+	{
+		char letter = escapes.letter[(unsigned char) bytes[i]];
+
+		result += letter == 0 ? 1 : letter == 'u' ? 6 : 2;
+	}
+	return result;
+}
+
 // Escapes bytes into memory that has room for six times as many; returns the end.
 char *
 escape(char *out, const char *bytes, size_t length)
@@ -195,7 +210,12 @@ put_ascii(Buffer *buffer, const char *text, size_t length, bool is_json)
 bool
 error_is_of_the_value(int sqlstate)
 {
-	return ERRCODE_TO_CATEGORY(sqlstate) != ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED) &&
+	int category = ERRCODE_TO_CATEGORY(sqlstate);
+
+	// a transaction that is sent while it is in progress may end in the middle: see
+	// HandleConcurrentAbort() in genam.c
+	return category != ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED) &&
+	       category != ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) &&
 	       sqlstate != ERRCODE_OUT_OF_MEMORY;
 }
 
@@ -214,7 +234,7 @@ buffer_grow(Buffer *buffer, size_t bytes)
 
 	if (buffer->overflowed || bytes > buffer->limit || buffer->length > buffer->limit - bytes)
 	{
-		buffer->overflowed = true;
+		buffer_overflow(buffer);
 		return false;
 	}
 	if (buffer->length + bytes <= buffer->capacity)
@@ -226,6 +246,7 @@ buffer_grow(Buffer *buffer, size_t bytes)
 	else
 		buffer->data = (char *) repalloc_huge(buffer->data, capacity);
 	buffer->capacity = capacity;
+	buffer->end = Min(capacity, buffer->limit);
 	return true;
 }
 
@@ -237,6 +258,7 @@ buffer_shrink(Buffer *buffer, size_t capacity)
 	pfree(buffer->data);
 	buffer->data = nullptr;
 	buffer->capacity = 0;
+	buffer->end = 0;
 }
 
 void
@@ -314,9 +336,9 @@ put_json_string(Buffer *buffer, const char *text, size_t length)
 	while (length > 0)
 	{
 		size_t chunk = Min(length, escape_chunk);
+		bool near_limit = buffer->length + chunk * 6 > buffer->limit;
 
-		// what overflows by its escapes only still has its bytes counted
-		if (!buffer_reserve(buffer, chunk * 6))
+		if (!buffer_reserve(buffer, near_limit ? escaped_length(text, chunk) : chunk * 6))
 			return;
 		buffer->length =
 			(size_t) (escape(buffer->data + buffer->length, text, chunk) - buffer->data);

@@ -15,6 +15,7 @@ struct Buffer
 	size_t length;
 	size_t capacity;
 	size_t limit;
+	size_t end; // where the room ends: the capacity or the limit; 0 once it overflowed
 	bool overflowed;
 	MemoryContext context;
 };
@@ -27,12 +28,29 @@ void buffer_init(Buffer *buffer, MemoryContext context, size_t limit);
 // Makes room, growing the buffer; false if the limit does not allow that.
 bool buffer_grow(Buffer *buffer, size_t bytes);
 
+// Changes the limit.
+inline void
+buffer_set_limit(Buffer *buffer, size_t limit)
+{
+	buffer->limit = limit;
+	buffer->end = buffer->overflowed ? 0 : Min(buffer->capacity, limit);
+}
+
 // Returns to an earlier length, as if nothing had been put since.
 inline void
 buffer_truncate(Buffer *buffer, size_t length)
 {
 	buffer->length = length;
 	buffer->overflowed = false;
+	buffer_set_limit(buffer, buffer->limit);
+}
+
+// Lets nothing be put any more.
+inline void
+buffer_overflow(Buffer *buffer)
+{
+	buffer->overflowed = true;
+	buffer->end = 0;
 }
 
 // Frees what a large record has left, so that memory stays bounded.
@@ -41,7 +59,7 @@ void buffer_shrink(Buffer *buffer, size_t capacity);
 inline bool
 buffer_reserve(Buffer *buffer, size_t bytes)
 {
-	if (likely(buffer->length + bytes <= buffer->capacity && !buffer->overflowed))
+	if (likely(buffer->length + bytes <= buffer->end))
 		return true;
 	return buffer_grow(buffer, bytes);
 }

@@ -239,11 +239,6 @@ put_record(Stream *stream, const Transaction *transaction, const StreamRelation 
 	bool key_known = change->op != RowOp::remove || relation->key_in_identity;
 
 	carbonite_put_head(stream, transaction, kind_change, sizeof(kind_change) - 1);
-	if (transaction->in_progress && change->subxid != transaction->xid)
-	{
-		put_text(buffer, ",\"subxid\":");
-		put_unsigned(buffer, change->subxid);
-	}
 	put_bytes(buffer, text->data, text->length);
 	put_key(buffer, relation, key_known ? row : nullptr);
 	put_data(buffer, relation, change, shown);

@@ -154,7 +154,7 @@ put_hstore(Buffer *buffer, const DebeziumModes *modes, const char *text)
 	if (!put_pairs(&object, text))
 		put_unicode_string(buffer, text, strlen(text));
 	else if (object.overflowed)
-		buffer->overflowed = true;
+		buffer_overflow(buffer);
 	else if (modes->hstore_as_map)
 		put_bytes(buffer, object.data, object.length);
 	else

@@ -275,6 +275,11 @@ carbonite_put_head(Stream *stream, const Transaction *transaction, const char *k
 	put_bytes(buffer, transaction->identity.data, transaction->identity.length);
 	put_text(buffer, ",\"seq\":");
 	put_unsigned(buffer, transaction->sequence);
+	if (transaction->in_progress && transaction->subxid != transaction->xid)
+	{
+		put_text(buffer, ",\"subxid\":");
+		put_unsigned(buffer, transaction->subxid);
+	}
 }
 
 } // namespace carbonite

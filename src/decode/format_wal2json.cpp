@@ -33,6 +33,14 @@ valid_length(const char *text, size_t length)
 	return valid;
 }
 
+// wal2json knows neither prefixes nor annotations: their tables are like others.
+void
+defaults(Options *options)
+{
+	options->audit_tables = true;
+	options->annotations = false;
+}
+
 void
 startup(Stream *stream)
 {
@@ -44,9 +52,6 @@ startup(Stream *stream)
 	state->indent = "\t\t\t\t";
 	// clients take each message for one object
 	stream->output.separate = true;
-	// wal2json knows neither prefixes nor annotations: their tables are like others
-	options->audit_tables = true;
-	options->annotations = false;
 	if (state->partition_roots)
 		options->partitions = PartitionNaming::root;
 	else if (options->partitions == PartitionNaming::recorded)
@@ -60,13 +65,28 @@ filter_origin(Stream *stream, RepOriginId origin)
 	       list_member_oid(wal2json_state(stream)->excluded_origins, origin);
 }
 
+// Shows that a transaction begins: at once, or with its first record, if those without are not
+// shown.
 void
-begin(Stream *stream, Transaction *transaction)
+show_begin(Stream *stream, Transaction *transaction)
 {
-	if (wal2json_state(stream)->version == 1)
+	Wal2json *state = wal2json_state(stream);
+
+	if (likely(state->begun))
+		return;
+	state->begun = true;
+	if (state->version == 1)
 		wal2json_begin_v1(stream, transaction);
 	else
 		wal2json_begin_v2(stream, transaction);
+}
+
+void
+begin(Stream *stream, Transaction *transaction)
+{
+	wal2json_state(stream)->begun = false;
+	if (wal2json_state(stream)->empty_transactions)
+		show_begin(stream, transaction);
 }
 
 // Can nothing tell which row it is that an update or delete is of?
@@ -92,6 +112,7 @@ change(Stream *stream, Transaction *transaction, StreamRelation *relation, const
 		compiled->warned = true;
 		return;
 	}
+	show_begin(stream, transaction);
 	if (state->version == 1)
 		wal2json_change_v1(stream, relation, change);
 	else
@@ -103,8 +124,10 @@ truncate(Stream *stream, Transaction *transaction, StreamRelation *relation, boo
          XLogRecPtr lsn)
 {
 	// version 1 has no word for it
-	if (wal2json_state(stream)->version == 2)
-		wal2json_truncate_v2(stream, transaction, relation, lsn);
+	if (wal2json_state(stream)->version == 1)
+		return;
+	show_begin(stream, transaction);
+	wal2json_truncate_v2(stream, transaction, relation, lsn);
 }
 
 void
@@ -119,6 +142,8 @@ message(Stream *stream, Transaction *transaction, const Message *message)
 	shown.short_prefix_length =
 		(size_t) pg_mbcliplen(message->prefix, (int) shown.prefix_length, most_short_prefix);
 	shown.content_length = valid_length(message->content, message->length);
+	if (message->transactional)
+		show_begin(stream, transaction);
 	if (state->version == 1)
 		wal2json_message_v1(stream, message, &shown);
 	else
@@ -128,6 +153,8 @@ message(Stream *stream, Transaction *transaction, const Message *message)
 void
 commit(Stream *stream, Transaction *transaction)
 {
+	if (!wal2json_state(stream)->begun)
+		return;
 	if (wal2json_state(stream)->version == 1)
 		wal2json_commit_v1(stream);
 	else
@@ -141,6 +168,7 @@ make_format()
 
 	format.name = "wal2json";
 	format.option = wal2json_option;
+	format.defaults = defaults;
 	format.startup = startup;
 	format.compile = wal2json_compile;
 	format.filter_origin = filter_origin;

@@ -223,7 +223,7 @@ metadata_from_row(Transaction *transaction, StreamRelation *relation, const Chan
 	// a row that was deleted says nothing
 	if (object == nullptr || !is_object(object))
 		object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
-	metadata_add(&transaction->meta, change->subxid, MetaSource::row, relation->relid, object);
+	metadata_add(&transaction->meta, transaction->subxid, MetaSource::row, relation->relid, object);
 }
 
 } // namespace carbonite

@@ -308,6 +308,8 @@ options_read(Stream *stream, List *given)
 		if (strcmp(option->defname, "format") == 0)
 			stream->format = find_format(option_value(option));
 	}
+	if (stream->format->defaults != nullptr)
+		stream->format->defaults(options);
 	foreach (cell, given)
 	{
 		const DefElem *option = (const DefElem *) lfirst(cell);

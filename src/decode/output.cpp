@@ -118,13 +118,15 @@ output_init(Output *output, LogicalDecodingContext *ctx, MemoryContext context)
 void
 record_begin(Output *output)
 {
-	output->buffer.limit = output->buffer.length + output->max_record_bytes;
+	// what an error in the middle of a record has left
+	record_cancel(output);
+	buffer_set_limit(&output->buffer, output->buffer.length + output->max_record_bytes);
 }
 
 void
 record_lift_limit(Output *output)
 {
-	output->buffer.limit = MaxAllocHugeSize;
+	buffer_set_limit(&output->buffer, MaxAllocHugeSize);
 }
 
 void
@@ -156,7 +158,7 @@ output_maybe_flush(Output *output, const char *meta, size_t meta_length)
 
 	if (output->nrecords == 0)
 		return;
-	if (output->hold && meta_length == 0 && bytes < output->hold_bytes)
+	if (output->hold && bytes < output->hold_bytes)
 		return;
 	if (bytes >= output->batch_bytes || output->hold)
 		output_flush(output, meta, meta_length);

@@ -451,6 +451,10 @@ compile(Stream *stream, StreamRelation *relation, Relation rel)
 	if (stream->options.publications != NIL)
 		relation->published = published_relation(stream->options.publications, rel);
 	choose_names(stream, relation, rel, recorded.plans, root);
+	relation->by_ancestor =
+		rel->rd_rel->relispartition &&
+		(strcmp(relation->name, RelationGetRelationName(rel)) != 0 ||
+	     get_namespace_oid(relation->schema, true) != RelationGetNamespace(rel));
 	choose_actions(stream, relation, recorded.plans, root);
 	compile_columns(stream, relation, rel, recorded.plans, root);
 	compile_identity(relation, rel);

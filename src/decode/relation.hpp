@@ -46,6 +46,7 @@ struct StreamRelation
 	bool shown[4]; // insert, update, delete, truncate
 	const char *schema;
 	const char *name; // the names to show
+	bool by_ancestor; // a partition that goes by the name of its root
 	int natts;
 	int ncolumns; // the columns to show
 	StreamColumn *columns;

@@ -70,6 +70,13 @@ was_sent(const Stream *stream, const Transaction *transaction)
 	       transaction->sequence <= stream->options.resume_sequence;
 }
 
+// The subtransaction that made a change. It is of interest only as long as it may roll back.
+TransactionId
+subtransaction_of(const Transaction *transaction, const ReorderBufferChange *change)
+{
+	return transaction->in_progress && change->txn != nullptr ? change->txn->xid : transaction->xid;
+}
+
 RowOp
 row_op(const ReorderBufferChange *change)
 {
@@ -147,6 +154,47 @@ show_change(Stream *stream, Transaction *transaction, StreamRelation *relation, 
 		return;
 	stream_begin_records(stream, transaction);
 	stream->format->change(stream, transaction, relation, change);
+	stream_end_record(stream, transaction);
+}
+
+// Are all partitions of a table truncated, or is it only this one?
+bool
+is_ancestor_among(Relation rel, int count, Relation *rels)
+{
+	List *ancestors = get_partition_ancestors(RelationGetRelid(rel));
+
+	for (int i = 0; i < count; i++)
+		if (list_member_oid(ancestors, RelationGetRelid(rels[i])))
+			return true;
+	return false;
+}
+
+// A partition is truncated with its table, whose record is enough, or alone: then it goes by its
+// own name, as nothing happened to the other partitions.
+void
+truncate_one(Stream *stream, Transaction *transaction, int count, Relation *rels, int index,
+             const ReorderBufferChange *change)
+{
+	Relation rel = rels[index];
+	StreamRelation *relation = stream_relation(stream, rel);
+	StreamRelation alone;
+
+	if (!relation->shown[action_truncate] || stream->format->truncate == nullptr)
+		return;
+	if (relation->by_ancestor)
+	{
+		if (is_ancestor_among(rel, count, rels))
+			return;
+		alone = *relation;
+		alone.schema = get_namespace_name(RelationGetNamespace(rel));
+		alone.name = RelationGetRelationName(rel);
+		if (stream->format->compile != nullptr)
+			stream->format->compile(stream, &alone, rel);
+		relation = &alone;
+	}
+	stream_begin_records(stream, transaction);
+	stream->format->truncate(stream, transaction, relation, change->data.truncate.cascade,
+	                         change->data.truncate.restart_seqs, change->lsn);
 	stream_end_record(stream, transaction);
 }
 
@@ -260,8 +308,7 @@ stream_change(Stream *stream, Relation rel, ReorderBufferChange *from)
 	}
 	change.op = row_op(from);
 	change.lsn = from->lsn;
-	change.subxid =
-		transaction->in_progress && from->txn != nullptr ? from->txn->xid : transaction->xid;
+	transaction->subxid = subtransaction_of(transaction, from);
 
 	caller = MemoryContextSwitchTo(stream->scratch);
 	relation = stream_relation(stream, rel);
@@ -286,23 +333,16 @@ stream_truncate(Stream *stream, int count, Relation *rels, ReorderBufferChange *
 {
 	Transaction *transaction = stream->current;
 
+	transaction->subxid = subtransaction_of(transaction, from);
 	for (int i = 0; i < count; i++)
 	{
-		StreamRelation *relation;
 		MemoryContext caller;
 
 		transaction->sequence++;
 		if (transaction->skipped || was_sent(stream, transaction))
 			continue;
 		caller = MemoryContextSwitchTo(stream->scratch);
-		relation = stream_relation(stream, rels[i]);
-		if (relation->shown[action_truncate] && stream->format->truncate != nullptr)
-		{
-			stream_begin_records(stream, transaction);
-			stream->format->truncate(stream, transaction, relation, from->data.truncate.cascade,
-			                         from->data.truncate.restart_seqs, from->lsn);
-			stream_end_record(stream, transaction);
-		}
+		truncate_one(stream, transaction, count, rels, i, from);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(stream->scratch);
 	}
@@ -316,17 +356,18 @@ stream_message(Stream *stream, Transaction *transaction, const Message *message)
 	Jsonb *object = nullptr;
 
 	if (transaction != nullptr)
-		transaction->sequence++;
-	if (transaction != nullptr && !transaction->skipped && is_annotation(stream, message))
-		object = parse_json_object(message->content, message->length);
-	if (object != nullptr)
 	{
 		TransactionId subxid =
 			transaction->in_progress ? decoded_subtransaction() : InvalidTransactionId;
 
-		metadata_add(&transaction->meta, TransactionIdIsValid(subxid) ? subxid : transaction->xid,
-		             MetaSource::message, InvalidOid, object);
+		transaction->sequence++;
+		transaction->subxid = TransactionIdIsValid(subxid) ? subxid : transaction->xid;
 	}
+	if (transaction != nullptr && !transaction->skipped && is_annotation(stream, message))
+		object = parse_json_object(message->content, message->length);
+	if (object != nullptr)
+		metadata_add(&transaction->meta, transaction->subxid, MetaSource::message, InvalidOid,
+		             object);
 	else if (is_message_chosen(stream, message))
 	{
 		if (transaction == nullptr)

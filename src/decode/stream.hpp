@@ -24,6 +24,7 @@ struct Transaction
 	const char *gid;         // of a prepared transaction, or null
 	bool in_progress;        // it is sent before it has ended
 	bool skipped;            // nothing of it is sent
+	TransactionId subxid;    // of the subtransaction whose change is being made a record
 	bool begun;              // its first record was made
 	uint64 sequence;         // of the last change, sent or not
 	uint64 records;          // changes, truncates, messages and so on that were sent
@@ -54,7 +55,6 @@ struct Change
 	const Row *row;     // the new row; null for deletes
 	const Row *old_row; // what the WAL has of the old row, or null
 	XLogRecPtr lsn;
-	TransactionId subxid; // of the subtransaction that made it
 };
 
 struct Message
@@ -83,6 +83,8 @@ struct Stream;
 struct Format
 {
 	const char *name;
+	// Changes what holds for options that are not given.
+	void (*defaults)(Options *options);
 	// Takes an option of the format's own; false if there is none with that name.
 	bool (*option)(Stream *stream, const char *name, const char *value);
 	void (*startup)(Stream *stream);

@@ -314,6 +314,7 @@ put_guarded(Buffer *buffer, ValueWriter *writer, Datum datum, int *sqlstate)
 	OutputSettings session = output_settings_fix();
 	MemoryContext context = CurrentMemoryContext;
 	size_t length = buffer->length;
+	bool overflowed = buffer->overflowed;
 	bool volatile done = true;
 
 	PG_TRY();
@@ -329,7 +330,8 @@ put_guarded(Buffer *buffer, ValueWriter *writer, Datum datum, int *sqlstate)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
-		buffer_truncate(buffer, length);
+		if (!overflowed)
+			buffer_truncate(buffer, length);
 		done = false;
 	}
 	PG_END_TRY();

@@ -18,6 +18,7 @@ struct Wal2json
 {
 	int version;
 	bool transactions;
+	bool empty_transactions; // they are shown too
 	bool xids;
 	bool timestamps;
 	bool origins;
@@ -45,6 +46,7 @@ struct Wal2json
 	const char *newline; // these are empty unless `pretty`
 	const char *space;
 	const char *indent;  // four tabs
+	bool begun;          // the transaction's beginning is shown
 	uint64 changes;      // of the transaction, so far
 	XLogRecPtr location; // of a transaction's only message
 };
@@ -81,6 +83,7 @@ struct TextWriter
 {
 	TextKind kind;
 	bool bare; // a number, a boolean, or hexadecimal digits; else a string
+	bool is_varlena;
 	FmgrInfo function;
 };
 

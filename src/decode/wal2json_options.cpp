@@ -16,6 +16,7 @@ struct Flag
 
 constexpr Flag flags[] = {
 	{"include-transaction", &Wal2json::transactions},
+	{"include-empty-transaction", &Wal2json::empty_transactions},
 	{"include-xids", &Wal2json::xids},
 	{"include-timestamp", &Wal2json::timestamps},
 	{"include-pk", &Wal2json::primary_keys},
@@ -275,6 +276,7 @@ wal2json_make_state(Stream *stream)
 	state = (Wal2json *) MemoryContextAllocZero(stream->context, sizeof(Wal2json));
 	state->version = 1;
 	state->transactions = true;
+	state->empty_transactions = true;
 	state->schemas = true;
 	state->types = true;
 	state->typmods = true;

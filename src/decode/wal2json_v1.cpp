@@ -25,7 +25,7 @@ begin_element(Stream *stream)
 
 	if (state->chunks)
 		record_begin(&stream->output);
-	buffer->limit = buffer->length + stream->options.max_record_bytes;
+	buffer_set_limit(buffer, buffer->length + stream->options.max_record_bytes);
 	if (!state->chunks)
 		put_string(buffer, state->newline);
 	put_indent(buffer, state, 2);

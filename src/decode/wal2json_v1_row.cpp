@@ -94,9 +94,6 @@ put_list(Buffer *buffer, const Wal2json *state, const Wal2jsonRelation *compiled
 {
 	bool first = true;
 
-	// it is filled where types are
-	if (list == RowList::optionals && !state->types)
-		return;
 	for (int i = 0; i < compiled->ncolumns; i++)
 	{
 		const Wal2jsonColumn *column = &compiled->columns[i];
@@ -181,6 +178,8 @@ put_row(Buffer *buffer, const Wal2json *state, const StreamRelation *relation, c
 			put_string(buffer, state->space);
 		}
 		wal2json_put_value(buffer, relation, column, row);
+		if (unlikely(buffer->overflowed))
+			return;
 		first = false;
 	}
 	put_part_end(buffer, state, part);
@@ -256,9 +255,10 @@ put_large_row(Stream *stream, const StreamRelation *relation, const Row *row, Wa
 
 	if (part == Wal2jsonPart::identity)
 	{
-		buffer->limit = begin + Min(wal2json_most_identity_bytes, stream->options.max_record_bytes);
+		buffer_set_limit(
+			buffer, begin + Min(wal2json_most_identity_bytes, stream->options.max_record_bytes));
 		put_row(buffer, state, relation, row, part);
-		buffer->limit = limit;
+		buffer_set_limit(buffer, limit);
 		if (!buffer->overflowed)
 			return;
 		buffer_truncate(buffer, begin);

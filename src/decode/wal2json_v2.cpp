@@ -72,6 +72,8 @@ put_row(Buffer *buffer, const StreamRelation *relation, const Row *row, Wal2json
 			continue;
 		put_bytes(buffer, column->opening.bytes + skip, column->opening.length - skip);
 		wal2json_put_value(buffer, relation, column, row);
+		if (unlikely(buffer->overflowed))
+			return;
 		if (part == Wal2jsonPart::columns)
 			put(buffer, &column->closing);
 		else
@@ -179,9 +181,10 @@ put_large_change(Stream *stream, const Transaction *transaction, const StreamRel
 
 		put_text(buffer, ",\"identity\":[");
 		begin = buffer->length;
-		buffer->limit = begin + Min(wal2json_most_identity_bytes, stream->options.max_record_bytes);
+		buffer_set_limit(
+			buffer, begin + Min(wal2json_most_identity_bytes, stream->options.max_record_bytes));
 		put_row(buffer, relation, identity, Wal2jsonPart::identity);
-		buffer->limit = limit;
+		buffer_set_limit(buffer, limit);
 		if (buffer->overflowed)
 			buffer_truncate(buffer, begin);
 		put_char(buffer, ']');

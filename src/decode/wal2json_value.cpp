@@ -65,9 +65,8 @@ void
 compile_function(TextWriter *writer, Oid type)
 {
 	Oid function;
-	bool is_varlena;
 
-	getTypeOutputInfo(type, &function, &is_varlena);
+	getTypeOutputInfo(type, &function, &writer->is_varlena);
 	fmgr_info(function, &writer->function);
 }
 
@@ -237,7 +236,14 @@ put_timestamp(Buffer *buffer, Timestamp time, bool with_zone)
 	put_quoted(buffer, text);
 }
 
-// A stream must not end at a value that its type's function refuses: it is shown as null.
+bool
+is_larger(const TextWriter *writer, Datum datum, size_t bytes)
+{
+	return writer->is_varlena && toast_raw_datum_size(datum) > bytes;
+}
+
+// A stream must not end at a value that its type's function refuses: it is shown as null, unless it
+// is large, which is the likely reason then.
 void
 put_output(Buffer *buffer, TextWriter *writer, Datum datum)
 {
@@ -261,7 +267,10 @@ put_output(Buffer *buffer, TextWriter *writer, Datum datum)
 		// what it kept between calls may be incomplete
 		writer->function.fn_extra = nullptr;
 		buffer_truncate(buffer, length);
-		put_text(buffer, "null");
+		if (is_larger(writer, datum, buffer->limit - length))
+			buffer_overflow(buffer);
+		else
+			put_text(buffer, "null");
 	}
 	PG_END_TRY();
 }

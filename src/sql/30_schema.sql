@@ -398,6 +398,47 @@ COMMENT ON FUNCTION carbonite.configure_schema(text, text, boolean, text, text) 
     'Options and errors as of install_schema(); 3F000 if the prefix does not exist. '
     'Example: SELECT carbonite.configure_schema(transaction_mode => ''auto'')';
 
+-- What decodes the WAL reads configuration as it was, out of the table itself. If that is dropped, a slot that has its
+-- last changes still to read could never read on, whatever its plugin.
+CREATE FUNCTION carbonite._wait_for_slots(carbonite_prefix text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    written pg_lsn;
+    behind record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.slot_type = 'logical' AND s.database = current_database()) THEN
+        RETURN;
+    END IF;
+    IF EXISTS (
+        SELECT FROM pg_stat_xact_user_tables t
+        WHERE t.schemaname = carbonite_prefix AND t.relname IN ('triggers', 'settings') AND t.n_tup_ins + t.n_tup_upd + t.n_tup_del > 0
+    ) THEN
+        RAISE EXCEPTION 'cannot drop carbonite prefix "%" in the transaction that has changed its configuration', carbonite_prefix
+            USING ERRCODE = 'object_in_use',
+                DETAIL = 'Logical replication slots could not read that change any more.',
+                HINT = 'Drop it in a transaction of its own.';
+    END IF;
+    written := pg_current_wal_insert_lsn();
+    FOR i IN 1..200 LOOP
+        SELECT s.slot_name, s.active INTO behind
+        FROM pg_replication_slots s
+        WHERE s.slot_type = 'logical' AND s.database = current_database() AND s.confirmed_flush_lsn < written
+        ORDER BY s.active, s.slot_name
+        LIMIT 1;
+        EXIT WHEN behind IS NULL OR NOT behind.active;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+    IF behind IS NOT NULL THEN
+        RAISE EXCEPTION 'cannot drop carbonite prefix "%" because replication slot "%" has yet to read its configuration', carbonite_prefix, behind.slot_name
+            USING ERRCODE = 'object_in_use',
+                DETAIL = format('It has not confirmed %s yet.', written),
+                HINT = 'Let its client catch up, or drop the slot.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION carbonite._wait_for_slots(text) IS
+    'internal: waits for logical replication slots, or raises 55006, before a prefix is dropped';
+
 CREATE FUNCTION carbonite.drop_schema(
     cascade boolean DEFAULT false,
     carbonite_prefix text DEFAULT 'carbonite_default'
@@ -414,6 +455,9 @@ BEGIN
                 DETAIL = format('Their changes are recorded: %s.', tables),
                 HINT = 'Use carbonite.drop_trigger() first, or cascade => true to drop the triggers too.';
     END IF;
+    PERFORM carbonite._wait_for_slots(carbonite_prefix);
+    -- so that what is deleted now can be decoded after the table is gone
+    EXECUTE format('ALTER TABLE %I.triggers RESET (user_catalog_table)', carbonite_prefix);
     EXECUTE format('DELETE FROM %I.triggers', carbonite_prefix);
     PERFORM carbonite._drop_triggers(NULL, carbonite_prefix);
     EXECUTE format('DROP SCHEMA %I CASCADE', carbonite_prefix);
@@ -421,7 +465,8 @@ END
 $$;
 COMMENT ON FUNCTION carbonite.drop_schema(boolean, text) IS
     'Drops a prefix with everything it recorded. Refuses while tables are recorded in it, unless '
-    'cascade => true drops their triggers. Errors: 3F000 if it does not exist; 2BP01. '
+    'cascade => true drops their triggers. Waits up to 20 seconds for logical replication slots to read what is written. '
+    'Errors: 3F000 if it does not exist; 2BP01; 55006 if a slot has yet to read its configuration. '
     'Example: SELECT carbonite.drop_schema(cascade => true)';
 
 CREATE VIEW carbonite.prefixes AS
