@@ -50,8 +50,6 @@ startup(Stream *stream)
 	state->newline = state->pretty ? "\n" : "";
 	state->space = state->pretty ? " " : "";
 	state->indent = "\t\t\t\t";
-	// clients take each message for one object
-	stream->output.separate = true;
 	if (state->partition_roots)
 		options->partitions = PartitionNaming::root;
 	else if (options->partitions == PartitionNaming::recorded)
@@ -178,7 +176,6 @@ make_format()
 	format.message = message;
 	format.commit = commit;
 	format.eager = true;
-	format.in_batches = true;
 	return format;
 }
 

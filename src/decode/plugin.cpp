@@ -18,6 +18,19 @@ stream_of(LogicalDecodingContext *ctx)
 	return (Stream *) ctx->output_plugin_private;
 }
 
+// How many bytes travel together. A walsender can send messages together, so that records which
+// are a message each cost little more than others.
+void
+choose_batches(Stream *stream)
+{
+	stream->output.batch_bytes = stream->options.batch_bytes;
+	if (am_walsender && stream->options.batch_bytes == 0)
+	{
+		stream->output.separate = true;
+		stream->output.batch_bytes = 64 * 1024;
+	}
+}
+
 void
 startup(LogicalDecodingContext *ctx, OutputPluginOptions *options, const Format *format)
 {
@@ -40,7 +53,7 @@ startup(LogicalDecodingContext *ctx, OutputPluginOptions *options, const Format 
 	output_init(&stream->output, ctx, context);
 	options_read(stream, ctx->output_plugin_options);
 	policy_read(stream);
-	stream->output.batch_bytes = stream->options.batch_bytes;
+	choose_batches(stream);
 	stream->output.batch_delay = stream->options.batch_delay;
 	stream->output.max_record_bytes = stream->options.max_record_bytes;
 	if (stream->format->startup != nullptr)

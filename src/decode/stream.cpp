@@ -93,7 +93,30 @@ row_op(const ReorderBufferChange *change)
 	}
 }
 
-// Computes virtual columns of a row that is complete.
+// Computes a virtual column; false if its expression raises an error.
+bool
+evaluate(const VirtualColumn *column, ExprContext *expressions, Datum *value, bool *isnull)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool volatile done = true;
+
+	PG_TRY();
+	{
+		*value = ExecEvalExpr(column->expression, expressions, isnull);
+	}
+	PG_CATCH();
+	{
+		if (!error_is_of_the_value(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		done = false;
+	}
+	PG_END_TRY();
+	return done;
+}
+
+// Computes virtual columns of a row that is complete. One that cannot be computed is null.
 void
 compute_virtual_columns(const StreamRelation *relation, Row *row)
 {
@@ -116,8 +139,9 @@ compute_virtual_columns(const StreamRelation *relation, Row *row)
 	{
 		int index = plan->virtual_columns[i].attnum - 1;
 
-		row->values[index] = ExecEvalExpr(plan->virtual_columns[i].expression, plan->expressions,
-		                                  &row->nulls[index]);
+		if (!evaluate(&plan->virtual_columns[i], plan->expressions, &row->values[index],
+		              &row->nulls[index]))
+			row->nulls[index] = true;
 	}
 }
 

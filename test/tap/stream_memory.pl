@@ -64,7 +64,7 @@ sub stream
 		sleep(0.002);
 	}
 	my %now = map { $_ => memory($streams{$_}{pid}) } keys %streams;
-	note "$what: " . join(', ', map { "$_ $now{$_} kB, at most $most{$_} kB" } sort keys %streams);
+	note sprintf('%.1f s, ', time - $began) . "$what: " . join(', ', map { "$_ $now{$_} kB, at most $most{$_} kB" } sort keys %streams);
 	return { now => \%now, most => \%most };
 }
 
@@ -109,27 +109,6 @@ leaves_nothing("$transactions transactions", "CREATE PROCEDURE work() LANGUAGE p
 	PERFORM carbonite.annotate('{\"a\": 1}'); INSERT INTO rabbits VALUES (-i, 'x'); COMMIT; END LOOP; END \$\$; CALL work(); DROP PROCEDURE work; TRUNCATE rabbits");
 
 #------------------------------------------------------------------------------------------------------------
-# Tables: what is known of them is forgotten when there are many.
-
-my $tables = 1500 * $rounds;
-$node->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text, b numeric, c jsonb)', i); END LOOP; END \$\$");
-$result = stream("$tables tables", "DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP EXECUTE format('INSERT INTO t%s VALUES (1, ''a'', 1.5, ''{}'')', i); END LOOP; END \$\$");
-cmp_ok(beyond($result, $_, 'now'), '<', 20 * $megabyte, "$_ keeps a bounded number of tables") for @ours;
-
-#------------------------------------------------------------------------------------------------------------
-# A large value.
-
-my $body = 'x' x 30_000_000;
-create_slot($node, 'postgres', 'digest');
-my $large = "INSERT INTO large SELECT 1, repeat('x', 30000000); UPDATE large SET body = body || 'y'; DELETE FROM large";
-leaves_nothing('a value of 30 MB', $large);
-my @lines = grep { /"change"/ } split /\n/, $node->safe_psql('postgres',
-	q{SELECT left(data, 2000) FROM pg_logical_slot_get_changes('digest', NULL, NULL, 'max-record-bytes', '1000000')});
-like($lines[0], qr/"key":\["1"\],"data":\{"id":1\},"omitted":\{"bytes":30000000,"columns":\{"body":\{"bytes":30000000,"sha256":"${\ sha256_hex($body)}"\}\}\}/, 'its digest stands for it');
-like($lines[1], qr/"op":"update".*"sha256":"${\ sha256_hex("${body}y")}"/, 'also in updates');
-like($lines[2], qr/"op":"delete".*"data":\{"id":1\}/, 'and deletes go on');
-
-#------------------------------------------------------------------------------------------------------------
 # Metadata that nobody needs.
 
 my $many = 20_000 * $rounds;
@@ -153,6 +132,27 @@ for my $what (sort keys %metadata)
 	$result = leaves_nothing($what, $metadata{$what});
 	cmp_ok(beyond($result, $_, 'most'), '<', 20 * $megabyte, "$what: $_ takes little") for @ours;
 }
+
+#------------------------------------------------------------------------------------------------------------
+# Tables: what is known of them is forgotten when there are many.
+
+my $tables = 1500 * $rounds;
+$node->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text, b numeric, c jsonb)', i); END LOOP; END \$\$");
+$result = stream("$tables tables", "DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP EXECUTE format('INSERT INTO t%s VALUES (1, ''a'', 1.5, ''{}'')', i); END LOOP; END \$\$");
+cmp_ok(beyond($result, $_, 'now'), '<', 20 * $megabyte, "$_ keeps a bounded number of tables") for @ours;
+
+#------------------------------------------------------------------------------------------------------------
+# A large value.
+
+my $body = 'x' x 30_000_000;
+create_slot($node, 'postgres', 'digest');
+my $large = "INSERT INTO large SELECT 1, repeat('x', 30000000); UPDATE large SET body = body || 'y'; DELETE FROM large";
+leaves_nothing('a value of 30 MB', $large);
+my @lines = grep { /"change"/ } split /\n/, $node->safe_psql('postgres',
+	q{SELECT left(data, 2000) FROM pg_logical_slot_get_changes('digest', NULL, NULL, 'max-record-bytes', '1000000')});
+like($lines[0], qr/"key":\["1"\],"data":\{"id":1\},"omitted":\{"bytes":30000000,"columns":\{"body":\{"bytes":30000000,"sha256":"${\ sha256_hex($body)}"\}\}\}/, 'its digest stands for it');
+like($lines[1], qr/"op":"update".*"sha256":"${\ sha256_hex("${body}y")}"/, 'also in updates');
+like($lines[2], qr/"op":"delete".*"data":\{"id":1\}/, 'and deletes go on');
 
 unlike(slurp_file($node->logfile), qr/ERROR|PANIC|TRAP|terminated by signal/, 'no error was met');
 $_->{client}->kill_kill for values %streams;
