@@ -67,23 +67,53 @@ is_replaced(const MetaEntry *entry)
 	return false;
 }
 
+// Adds the members of an object to one that is being made, where the last of equal ones counts.
+void
+push_members(JsonbParseState **state, Jsonb *object)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
+	JsonbValue value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+		if (token == WJB_KEY || token == WJB_VALUE)
+			pushJsonbValue(state, token, &value);
+}
+
+// All entries as one object. There may be thousands, each of a subtransaction of its own.
+Jsonb *
+merge_all(const Metadata *meta)
+{
+	JsonbParseState *state = nullptr;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+	for (int source = (int) MetaSource::message; source <= (int) MetaSource::row; source++)
+		for (const MetaEntry *entry = meta->first; entry != nullptr; entry = entry->next)
+			if ((int) entry->source == source && !is_replaced(entry))
+				push_members(&state, entry->object);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
+}
+
 void
 settle(Metadata *meta)
 {
-	Jsonb *all = nullptr;
+	// a caller may be outside of a transaction, in a context that stays
+	MemoryContext context =
+		AllocSetContextCreate(meta->context, "carbonite metadata", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Jsonb *all = merge_all(meta);
 
-	for (int source = (int) MetaSource::message; source <= (int) MetaSource::row; source++)
-		for (MetaEntry *entry = meta->first; entry != nullptr; entry = entry->next)
-			if ((int) entry->source == source && !is_replaced(entry))
-				all = merge(all, entry->object);
 	buffer_truncate(&meta->text, 0);
 	meta->settled = true;
-	if (all == nullptr || JB_ROOT_COUNT(all) == 0)
-		return;
-	put_jsonb(&meta->text, &all->root);
-	// without its braces
-	meta->text.length -= 2;
-	memmove(meta->text.data, meta->text.data + 1, meta->text.length);
+	if (JB_ROOT_COUNT(all) > 0)
+	{
+		put_jsonb(&meta->text, &all->root);
+		// without its braces
+		meta->text.length -= 2;
+		memmove(meta->text.data, meta->text.data + 1, meta->text.length);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 }
 
 // What stands for metadata that is too much.

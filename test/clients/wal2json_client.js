@@ -41,4 +41,6 @@ service.on('data', (lsn, object) => {
 });
 service.on('heartbeat', (lsn) => transaction.length === 0 && service.acknowledge(before(lsn)));
 service.on('error', (error) => { console.error(error); process.exit(2); });
-service.subscribe(new Wal2JsonPlugin({ formatVersion: '2', includeLsn: true, includeXids: true, includePk: true }), slot);
+// numbers of PostgreSQL have more digits than those of JavaScript
+const options = { formatVersion: '2', includeLsn: true, includeXids: true, includePk: true, numericDataTypesAsString: true };
+service.subscribe(new Wal2JsonPlugin(options), slot);

@@ -6,8 +6,11 @@
 # - docs/reference.md must name every function, argument, column, index and setting that there is.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use StreamTest;
 use Test::More;
 
 my $begin = 'carbonite documentation block';
@@ -85,9 +88,10 @@ sub parts_of
 }
 
 my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+$node->init(allows_streaming => 'logical', extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', "fsync = off\nclient_min_messages = warning\n");
 $node->start;
+allow_plugin($node);
 
 # Tests what a block printed; true if it ran to its end.
 sub check_block
