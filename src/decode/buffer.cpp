@@ -30,6 +30,9 @@ struct EscapeTable
 constexpr EscapeTable escapes;
 constexpr char hex_digits[] = "0123456789abcdef";
 
+// Most buffers hold a name: a compiled relation has one for each column.
+constexpr size_t least_capacity = 64;
+
 // How many input bytes are escaped at a time: each may need six.
 constexpr size_t escape_chunk = 2048;
 
@@ -230,7 +233,7 @@ buffer_init(Buffer *buffer, MemoryContext context, size_t limit)
 bool
 buffer_grow(Buffer *buffer, size_t bytes)
 {
-	size_t capacity = Max(buffer->capacity, (size_t) 8192);
+	size_t capacity = Max(buffer->capacity, least_capacity);
 
 	if (buffer->overflowed || bytes > buffer->limit || buffer->length > buffer->limit - bytes)
 	{

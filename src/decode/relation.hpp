@@ -86,6 +86,9 @@ void relations_init(Stream *stream);
 // The compiled relation of a change. It is opened by the caller, under the historic snapshot.
 StreamRelation *stream_relation(Stream *stream, Relation rel);
 
+// Compiles a relation, in the current memory context.
+void relation_compile(Stream *stream, StreamRelation *relation, Relation rel);
+
 // What is to be shown instead of a masked column's value.
 void masked_value(const StreamRelation *relation, const StreamColumn *column, const Row *row,
                   JsonValue *result);

@@ -10,241 +10,6 @@ namespace carbonite
 namespace
 {
 
-// The packed form of Numeric, see json_value.cpp and numeric.c.
-constexpr uint16 numeric_special = 0xC000;
-constexpr uint16 numeric_short = 0x8000;
-constexpr int digits_per_group = 4;
-
-// A Numeric taken apart.
-struct NumericParts
-{
-	bool negative;
-	int scale; // digits after the point
-	int weight;
-	int count; // of groups
-	const char *groups;
-};
-
-int16
-group_at(const NumericParts *parts, int index)
-{
-	int16 group;
-
-	if (index < 0 || index >= parts->count)
-		return 0;
-	memcpy(&group, parts->groups + (size_t) index * sizeof(group), sizeof(group));
-	return group;
-}
-
-void
-take_apart(const char *bytes, size_t length, NumericParts *parts)
-{
-	uint16 header;
-	size_t header_size = sizeof(uint16);
-
-	memcpy(&header, bytes, sizeof(header));
-	if (header & numeric_short)
-	{
-		parts->negative = (header & 0x2000) != 0;
-		parts->scale = (header & 0x1F80) >> 7;
-		parts->weight = (header & 0x0040) ? (int) (header & 0x003F) - 0x40 : header & 0x003F;
-	}
-	else
-	{
-		int16 weight;
-
-		memcpy(&weight, bytes + sizeof(header), sizeof(weight));
-		header_size += sizeof(weight);
-		parts->negative = (header & numeric_special) == 0x4000;
-		parts->scale = header & 0x3FFF;
-		parts->weight = weight;
-	}
-	parts->groups = bytes + header_size;
-	parts->count = (int) ((length - header_size) / sizeof(int16));
-}
-
-char *
-put_group(char *out, int16 group)
-{
-	*out++ = (char) ('0' + group / 1000);
-	*out++ = (char) ('0' + group / 100 % 10);
-	*out++ = (char) ('0' + group / 10 % 10);
-	*out++ = (char) ('0' + group % 10);
-	return out;
-}
-
-// Writes a finite numeric as numeric_out() does.
-void
-put_finite_numeric(Buffer *buffer, const NumericParts *parts)
-{
-	int integer_groups = Max(parts->weight + 1, 0);
-	int fraction_groups = (parts->scale + digits_per_group - 1) / digits_per_group;
-	size_t most = (size_t) (integer_groups + fraction_groups + 1) * digits_per_group + 2;
-	char *out;
-
-	if (!buffer_reserve(buffer, most))
-		return;
-	out = buffer->data + buffer->length;
-	if (parts->negative)
-		*out++ = '-';
-	if (integer_groups == 0)
-		*out++ = '0';
-	else
-	{
-		char first[digits_per_group];
-		int skip = 0;
-
-		put_group(first, group_at(parts, 0));
-		while (skip < digits_per_group - 1 && first[skip] == '0')
-			skip++;
-		memcpy(out, first + skip, (size_t) (digits_per_group - skip));
-		out += digits_per_group - skip;
-		for (int i = 1; i < integer_groups; i++)
-			out = put_group(out, group_at(parts, i));
-	}
-	if (parts->scale > 0)
-	{
-		char *point = out;
-
-		*out++ = '.';
-		for (int i = 0; i < fraction_groups; i++)
-			out = put_group(out, group_at(parts, parts->weight + 1 + i));
-		out = point + 1 + parts->scale;
-	}
-	buffer->length = (size_t) (out - buffer->data);
-}
-
-void
-put_float(Buffer *buffer, const char *text, int length)
-{
-	// "NaN", "Infinity", "-Infinity": no JSON numbers
-	bool special = text[0] == 'N' || text[length - 1] == 'y';
-
-	if (special)
-		put_char(buffer, '"');
-	put_bytes(buffer, text, (size_t) length);
-	if (special)
-		put_char(buffer, '"');
-}
-
-char *
-put_two_digits(char *out, int number)
-{
-	*out++ = (char) ('0' + number / 10);
-	*out++ = (char) ('0' + number % 10);
-	return out;
-}
-
-// Writes the date of a Julian day if its year has four digits; nullptr if not.
-char *
-write_date(char *out, int julian)
-{
-	int year;
-	int month;
-	int day;
-
-	j2date(julian, &year, &month, &day);
-	if (year < 1 || year > 9999)
-		return nullptr;
-	out = put_two_digits(out, year / 100);
-	out = put_two_digits(out, year % 100);
-	*out++ = '-';
-	out = put_two_digits(out, month);
-	*out++ = '-';
-	return put_two_digits(out, day);
-}
-
-// Writes a point in time, which has no zone; nullptr as above.
-char *
-write_timestamp(char *out, Timestamp time)
-{
-	int64 days = time / USECS_PER_DAY;
-	int64 rest = time % USECS_PER_DAY;
-	int seconds;
-	int fraction;
-
-	if (rest < 0)
-	{
-		rest += USECS_PER_DAY;
-		days--;
-	}
-	// beyond this every year has more than four digits
-	if (days < -800000 || days > 3000000)
-		return nullptr;
-	out = write_date(out, (int) days + POSTGRES_EPOCH_JDATE);
-	if (out == nullptr)
-		return nullptr;
-	seconds = (int) (rest / USECS_PER_SEC);
-	fraction = (int) (rest % USECS_PER_SEC);
-	*out++ = 'T';
-	out = put_two_digits(out, seconds / SECS_PER_HOUR);
-	*out++ = ':';
-	out = put_two_digits(out, seconds / SECS_PER_MINUTE % 60);
-	*out++ = ':';
-	out = put_two_digits(out, seconds % SECS_PER_MINUTE);
-	if (fraction > 0)
-	{
-		char *end;
-
-		*out++ = '.';
-		for (int unit = 100000; unit > 0; unit /= 10)
-			*out++ = (char) ('0' + fraction / unit % 10);
-		for (end = out; end[-1] == '0'; end--)
-			;
-		out = end;
-	}
-	return out;
-}
-
-// Dates before the common era, after the year 9999, and infinities.
-void
-put_unusual_datetime(Buffer *buffer, Datum datum, Oid type)
-{
-	char text[MAXDATELEN + 1];
-	int zone = 0;
-
-	JsonEncodeDateTime(text, datum, type, type == TIMESTAMPTZOID ? &zone : nullptr);
-	put_json_string(buffer, text, strlen(text));
-}
-
-void
-put_datetime(Buffer *buffer, Datum datum, ValueKind kind)
-{
-	char text[64];
-	char *out = text;
-
-	*out++ = '"';
-	if (kind == ValueKind::date)
-	{
-		DateADT date = DatumGetDateADT(datum);
-
-		out = date > 3000000 || date < -800000 ? nullptr
-		                                       : write_date(out, date + POSTGRES_EPOCH_JDATE);
-		if (out == nullptr)
-		{
-			put_unusual_datetime(buffer, datum, DATEOID);
-			return;
-		}
-	}
-	else
-	{
-		out = write_timestamp(out, DatumGetTimestamp(datum));
-		if (out == nullptr)
-		{
-			put_unusual_datetime(buffer, datum,
-			                     kind == ValueKind::timestamp ? TIMESTAMPOID : TIMESTAMPTZOID);
-			return;
-		}
-		if (kind == ValueKind::timestamptz)
-		{
-			memcpy(out, "+00:00", 6);
-			out += 6;
-		}
-	}
-	*out++ = '"';
-	put_bytes(buffer, text, (size_t) (out - text));
-}
-
 void
 put_uuid(Buffer *buffer, Datum datum)
 {
@@ -393,7 +158,6 @@ value_writer_compile(ValueWriter *writer, Oid type)
 bool
 put_value(Buffer *buffer, ValueWriter *writer, Datum datum, int *sqlstate)
 {
-	char digits[DOUBLE_SHORTEST_DECIMAL_LEN];
 	struct varlena *packed;
 
 	switch (writer->kind)
@@ -411,12 +175,10 @@ put_value(Buffer *buffer, ValueWriter *writer, Datum datum, int *sqlstate)
 			put_integer(buffer, DatumGetInt64(datum));
 			break;
 		case ValueKind::float4:
-			put_float(buffer, digits,
-			          float_to_shortest_decimal_bufn(DatumGetFloat4(datum), digits));
+			put_float4(buffer, DatumGetFloat4(datum));
 			break;
 		case ValueKind::float8:
-			put_float(buffer, digits,
-			          double_to_shortest_decimal_bufn(DatumGetFloat8(datum), digits));
+			put_float8(buffer, DatumGetFloat8(datum));
 			break;
 		case ValueKind::numeric:
 			put_numeric(buffer, datum);
@@ -533,32 +295,6 @@ put_jsonb(Buffer *buffer, JsonbContainer *container)
 				elog(ERROR, "unexpected jsonb token %d", (int) token);
 		}
 	}
-}
-
-void
-put_numeric(Buffer *buffer, Datum datum)
-{
-	struct varlena *packed = PG_DETOAST_DATUM_PACKED(datum);
-	const char *bytes = VARDATA_ANY(packed);
-	uint16 header;
-	NumericParts parts;
-
-	memcpy(&header, bytes, sizeof(header));
-	if ((header & numeric_special) == numeric_special)
-	{
-		put_string(buffer, (header & 0xF000) == 0xC000   ? "\"NaN\""
-		                   : (header & 0xF000) == 0xD000 ? "\"Infinity\""
-		                                                 : "\"-Infinity\"");
-		return;
-	}
-	take_apart(bytes, VARSIZE_ANY_EXHDR(packed), &parts);
-	put_finite_numeric(buffer, &parts);
-}
-
-void
-put_timestamptz(Buffer *buffer, TimestampTz time)
-{
-	put_datetime(buffer, TimestampTzGetDatum(time), ValueKind::timestamptz);
 }
 
 void

@@ -47,8 +47,13 @@ void put_json_value(Buffer *buffer, const JsonValue *value);
 // Puts a jsonb container.
 void put_jsonb(Buffer *buffer, JsonbContainer *container);
 
-// Puts a numeric; NaN and infinities as strings.
+// Puts a number with all its digits; NaN and infinities as strings.
 void put_numeric(Buffer *buffer, Datum numeric);
+void put_float4(Buffer *buffer, float4 number);
+void put_float8(Buffer *buffer, float8 number);
+
+// Puts a date, timestamp or timestamptz.
+void put_datetime(Buffer *buffer, Datum datum, ValueKind kind);
 
 // Puts a time as text with quotes, in UTC: "2026-01-31T09:30:00.5+00:00".
 void put_timestamptz(Buffer *buffer, TimestampTz time);

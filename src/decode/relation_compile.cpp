@@ -1,0 +1,431 @@
+// What a relation is compiled from. What masks its columns is read from the prefixes' `triggers` as
+// it was at the change's place in the WAL; several prefixes may say something, and the strictest
+// counts. Nothing here takes a lock on a user's table. PG world.
+
+#include "decode/publication.hpp"
+#include "decode/stream.hpp"
+
+namespace carbonite
+{
+namespace
+{
+
+constexpr int action_count = 4;
+constexpr char annotations_schema[] = "public";
+constexpr char annotations_table[] = "statetrace_annotations";
+constexpr char extension_schema[] = "carbonite";
+
+// Can a table `triggers` be read as it was?
+bool
+is_readable(Oid triggers)
+{
+	Relation rel;
+	bool result;
+
+	if (!relation_exists_now(triggers))
+		return false;
+	rel = RelationIdGetRelation(triggers);
+	if (rel == nullptr)
+		return false;
+	result = RelationIsAccessibleInLogicalDecoding(rel);
+	RelationClose(rel);
+	return result;
+}
+
+// Does a trigger of a prefix record a relation?
+bool
+is_recorded_by(Relation rel, Oid schema)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++)
+		if (get_func_namespace(triggers->triggers[i].tgfoid) == schema)
+			return true;
+	return false;
+}
+
+// The topmost table of a partition tree; the relation itself if it is in none.
+Oid
+root_of(Relation rel)
+{
+	return rel->rd_rel->relispartition ? llast_oid(get_partition_ancestors(RelationGetRelid(rel)))
+	                                   : RelationGetRelid(rel);
+}
+
+RelationRole
+find_role(const Stream *stream, Oid root)
+{
+	Oid schema = get_rel_namespace(root);
+	const char *schema_name = get_namespace_name(schema);
+	const char *name = get_rel_name(root);
+
+	if (strcmp(schema_name, annotations_schema) == 0 && strcmp(name, annotations_table) == 0)
+		return stream->options.annotations ? RelationRole::annotations : RelationRole::ordinary;
+	if (is_prefix(schema))
+	{
+		if (strcmp(name, "transactions") == 0)
+			return RelationRole::transactions;
+		return strcmp(name, "changes") == 0 ? RelationRole::changes : RelationRole::hidden;
+	}
+	return strcmp(schema_name, extension_schema) == 0 ? RelationRole::hidden
+	                                                  : RelationRole::ordinary;
+}
+
+// What the prefixes say of a relation.
+struct Recorded
+{
+	List *plans; // of those that have it
+	bool lost;   // one recorded it, but how is gone
+};
+
+Recorded
+find_recorded(Stream *stream, Relation rel)
+{
+	Recorded recorded = {};
+	List *schemas = prefix_schemas();
+	ListCell *cell;
+
+	foreach (cell, schemas)
+	{
+		Oid triggers = get_relname_relid("triggers", lfirst_oid(cell));
+		Plan *plan = nullptr;
+
+		if (OidIsValid(triggers) && is_readable(triggers))
+		{
+			MemoryContext caller = MemoryContextSwitchTo(stream->context);
+
+			stream->relations.triggers =
+				list_append_unique_oid(stream->relations.triggers, triggers);
+			MemoryContextSwitchTo(caller);
+			plan = plan_compile(triggers, rel);
+		}
+		if (plan != nullptr && plan->configured)
+			recorded.plans = lappend(recorded.plans, plan);
+		else if (is_recorded_by(rel, lfirst_oid(cell)))
+			recorded.lost = true;
+	}
+	return recorded;
+}
+
+// The column of a plan, or null if it leaves it out.
+Column *
+plan_column(const Plan *plan, AttrNumber attnum)
+{
+	for (int i = 0; i < plan->ncolumns; i++)
+		if (plan->columns[i].attnum == attnum)
+			return &plan->columns[i];
+	return nullptr;
+}
+
+// Does any plan leave a column out? If not, *mask is the strictest mask that one has for it.
+bool
+is_excluded(const List *plans, AttrNumber attnum, Mask **mask)
+{
+	ListCell *cell;
+
+	*mask = nullptr;
+	foreach (cell, plans)
+	{
+		Column *column = plan_column((const Plan *) lfirst(cell), attnum);
+
+		if (column == nullptr)
+			return true;
+		if (column->mask != nullptr && (*mask == nullptr || column->mask->kind == MaskKind::fixed))
+			*mask = column->mask;
+	}
+	return false;
+}
+
+// The names a relation goes by: as it is recorded, as its root, or its own.
+void
+choose_names(const Stream *stream, StreamRelation *relation, Relation rel, const List *plans,
+             Oid root)
+{
+	const Plan *plan = plans != NIL ? (const Plan *) linitial(plans) : nullptr;
+	PartitionNaming naming = stream->options.partitions;
+
+	if (plan != nullptr)
+	{
+		relation->recorded_schema = plan->table_prefix;
+		relation->recorded_name = plan->table_name;
+	}
+	if (plan != nullptr && naming == PartitionNaming::recorded)
+	{
+		relation->schema = TextDatumGetCString(plan->table_prefix);
+		relation->name = TextDatumGetCString(plan->table_name);
+		return;
+	}
+	if (naming == PartitionNaming::leaf)
+		root = RelationGetRelid(rel);
+	relation->schema = get_namespace_name(get_rel_namespace(root));
+	relation->name = get_rel_name(root);
+}
+
+// Which actions of a relation are shown.
+void
+choose_actions(const Stream *stream, StreamRelation *relation, const List *plans, Oid root)
+{
+	const Options *options = &stream->options;
+	bool shown = relation->role == RelationRole::ordinary || options->audit_tables;
+
+	shown = shown && (plans != NIL || !options->audited_only) &&
+	        options_choose_table(options, relation->schema, relation->name) &&
+	        policy_allows_table(&stream->policy, get_namespace_name(get_rel_namespace(root)),
+	                            get_rel_name(root)) &&
+	        (options->publications == NIL || relation->published != nullptr);
+	for (int i = 0; i < action_count; i++)
+		relation->shown[i] = shown && options->actions[i];
+	for (int i = 0; shown && relation->published != nullptr && i < action_count; i++)
+	{
+		bool published = false;
+
+		for (int rule = 0; rule < relation->published->nrules; rule++)
+			published = published || relation->published->rules[rule].actions[i];
+		relation->shown[i] = relation->shown[i] && published;
+	}
+}
+
+// Does the client want a column?
+bool
+is_column_chosen(const Options *options, const StreamRelation *relation, const char *name,
+                 AttrNumber attnum)
+{
+	const PublishedRelation *published = relation->published;
+
+	if (options->columns != NIL &&
+	    !any_column_matches(options->columns, relation->schema, relation->name, name))
+		return false;
+	if (published != nullptr && !published->all_columns &&
+	    !bms_is_member(attnum, published->columns))
+		return false;
+	return !any_column_matches(options->exclude_columns, relation->schema, relation->name, name);
+}
+
+const char *
+make_label(const char *name, uint32 *length)
+{
+	Buffer label;
+
+	buffer_init(&label, CurrentMemoryContext, MaxAllocSize);
+	put_unicode_string(&label, name, strlen(name));
+	put_char(&label, ':');
+	*length = (uint32) label.length;
+	return label.data;
+}
+
+void
+compile_column(StreamColumn *column, Form_pg_attribute att, Mask *mask)
+{
+	column->attnum = att->attnum;
+	column->length = att->attlen;
+	column->type = att->atttypid;
+	column->typmod = att->atttypmod;
+	column->not_null = att->attnotnull;
+	column->mask = mask;
+	column->name = pstrdup(NameStr(att->attname));
+	column->label = make_label(column->name, &column->label_length);
+	value_writer_compile(&column->writer, att->atttypid);
+}
+
+// The columns, in the order of the table, that neither prefixes nor policy nor client leave out.
+void
+compile_columns(Stream *stream, StreamRelation *relation, Relation rel, const List *plans, Oid root)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	const char *root_schema = get_namespace_name(get_rel_namespace(root));
+	const char *root_name = get_rel_name(root);
+
+	relation->columns =
+		(StreamColumn *) palloc0(sizeof(StreamColumn) * (size_t) Max(desc->natts, 1));
+	relation->masked = (bool *) palloc0(sizeof(bool) * (size_t) Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Mask *mask = nullptr;
+		bool forbidden;
+
+		if (att->attisdropped)
+			continue;
+		forbidden =
+			is_excluded(plans, att->attnum, &mask) ||
+			!policy_allows_column(&stream->policy, root_schema, root_name, NameStr(att->attname));
+		relation->masked[i] = forbidden || mask != nullptr;
+		if (!forbidden &&
+		    is_column_chosen(&stream->options, relation, NameStr(att->attname), att->attnum))
+			compile_column(&relation->columns[relation->ncolumns++], att, mask);
+	}
+}
+
+// Marks the columns of an index; false if it cannot be opened.
+bool
+mark_index_columns(StreamRelation *relation, Oid index, bool StreamColumn::*mark)
+{
+	Relation rel = OidIsValid(index) ? RelationIdGetRelation(index) : nullptr;
+
+	if (rel == nullptr)
+		return false;
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(rel); i++)
+		for (int j = 0; j < relation->ncolumns; j++)
+			if (relation->columns[j].attnum == rel->rd_index->indkey.values[i])
+				relation->columns[j].*mark = true;
+	RelationClose(rel);
+	return true;
+}
+
+void
+add_key_column(StreamRelation *relation, Relation rel, AttrNumber attnum)
+{
+	KeyColumn *column = &relation->key_columns[relation->nkeys++];
+
+	key_column_compile(column, attnum, TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid);
+	column->masked = relation->masked[attnum - 1];
+}
+
+// The key by which an index identifies rows.
+void
+compile_index_key(StreamRelation *relation, Relation rel, Oid index_oid)
+{
+	Relation index = OidIsValid(index_oid) ? RelationIdGetRelation(index_oid) : nullptr;
+
+	if (index == nullptr)
+		return;
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+		if (index->rd_index->indkey.values[i] > 0)
+			add_key_column(relation, rel, index->rd_index->indkey.values[i]);
+	RelationClose(index);
+}
+
+// The key of records: as it is recorded, else the primary key, else what identifies rows.
+void
+compile_key(StreamRelation *relation, Relation rel, const List *plans)
+{
+	ListCell *cell;
+
+	relation->key_columns = (KeyColumn *) palloc0(sizeof(KeyColumn) * INDEX_MAX_KEYS);
+	foreach (cell, plans)
+	{
+		const Plan *plan = (const Plan *) lfirst(cell);
+
+		if (plan->nkeys == 0 || plan->missing_key != nullptr || relation->nkeys > 0)
+			continue;
+		relation->nkeys = plan->nkeys;
+		memcpy(relation->key_columns, plan->key_columns, sizeof(KeyColumn) * (size_t) plan->nkeys);
+		// the key may be recorded in clear; another prefix, or the policy, may forbid that
+		for (int i = 0; i < relation->nkeys; i++)
+		{
+			Column *column = plan_column(plan, relation->key_columns[i].attnum);
+
+			if (column != nullptr && column->mask == nullptr)
+				relation->key_columns[i].masked |=
+					relation->masked[relation->key_columns[i].attnum - 1];
+		}
+	}
+	if (relation->nkeys == 0)
+		compile_index_key(relation, rel, rel->rd_pkindex);
+	if (relation->nkeys == 0)
+		compile_index_key(relation, rel, rel->rd_replidindex);
+}
+
+void
+compile_identity(StreamRelation *relation, Relation rel)
+{
+	// makes rd_pkindex and rd_replidindex valid
+	list_free(RelationGetIndexList(rel));
+	relation->replica_identity = rel->rd_rel->relreplident;
+	relation->has_primary_key =
+		mark_index_columns(relation, rel->rd_pkindex, &StreamColumn::in_primary_key);
+	relation->has_identity =
+		mark_index_columns(relation, rel->rd_replidindex, &StreamColumn::in_identity);
+	for (int i = 0; relation->replica_identity == REPLICA_IDENTITY_FULL && i < relation->ncolumns;
+	     i++)
+		relation->columns[i].in_identity = true;
+}
+
+Row *
+make_row(int natts)
+{
+	Row *row = (Row *) palloc(sizeof(Row));
+
+	row->values = (Datum *) palloc0(sizeof(Datum) * (size_t) Max(natts, 1));
+	row->nulls = (bool *) palloc0(sizeof(bool) * (size_t) Max(natts, 1));
+	row->missing = (bool *) palloc0(sizeof(bool) * (size_t) Max(natts, 1));
+	return row;
+}
+
+// Columns that are computed when they are read are not in the WAL.
+void
+compile_virtual_columns(StreamRelation *relation, Relation rel)
+{
+	Plan *plan = (Plan *) palloc0(sizeof(Plan));
+
+	plan_add_virtual_columns(plan, rel);
+	relation->plan = plan;
+	if (plan->nvirtual > 0 || relation->published != nullptr)
+		relation->slot =
+			MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)), &TTSOpsVirtual);
+}
+
+// Columns of the audit tables.
+void
+find_audit_columns(StreamRelation *relation)
+{
+	relation->meta = get_attnum(relation->relid, "meta");
+	relation->command = get_attnum(relation->relid, "command");
+	relation->data = get_attnum(relation->relid, "data");
+	relation->table_prefix = get_attnum(relation->relid, "table_prefix");
+	relation->table_name = get_attnum(relation->relid, "table_name");
+}
+
+// Does the WAL have the key of old rows?
+bool
+is_key_in_identity(const StreamRelation *relation)
+{
+	int found = 0;
+
+	for (int i = 0; i < relation->nkeys; i++)
+		for (int j = 0; j < relation->ncolumns; j++)
+			if (relation->columns[j].in_identity &&
+			    relation->columns[j].attnum == relation->key_columns[i].attnum)
+				found++;
+	return relation->nkeys > 0 && found == relation->nkeys;
+}
+
+} // namespace
+
+void
+relation_compile(Stream *stream, StreamRelation *relation, Relation rel)
+{
+	Oid root = root_of(rel);
+	Recorded recorded = {};
+	ListCell *cell;
+
+	relation->role = find_role(stream, root);
+	relation->natts = RelationGetDescr(rel)->natts;
+	if (relation->role == RelationRole::ordinary)
+		recorded = find_recorded(stream, rel);
+	relation->withheld = recorded.lost;
+	if (stream->options.publications != NIL)
+		relation->published = published_relation(stream->options.publications, rel);
+	choose_names(stream, relation, rel, recorded.plans, root);
+	relation->by_ancestor =
+		rel->rd_rel->relispartition &&
+		(strcmp(relation->name, RelationGetRelationName(rel)) != 0 ||
+	     get_namespace_oid(relation->schema, true) != RelationGetNamespace(rel));
+	choose_actions(stream, relation, recorded.plans, root);
+	compile_columns(stream, relation, rel, recorded.plans, root);
+	compile_identity(relation, rel);
+	compile_key(relation, rel, recorded.plans);
+	compile_virtual_columns(relation, rel);
+	if (relation->role != RelationRole::ordinary)
+		find_audit_columns(relation);
+	relation->key_in_identity = is_key_in_identity(relation);
+	foreach (cell, recorded.plans)
+		relation->exact_comparison |= ((const Plan *) lfirst(cell))->exact_comparison;
+	relation->row = make_row(relation->natts);
+	relation->old_row = make_row(relation->natts);
+	relation->tuple_desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	if (stream->format->compile != nullptr)
+		stream->format->compile(stream, relation, rel);
+}
+
+} // namespace carbonite
