@@ -227,6 +227,18 @@ json_converter_compile(JsonConverter *converter, Oid type)
 }
 
 void
+json_converter_compile_output(JsonConverter *converter, Oid type)
+{
+	Oid output;
+	bool is_varlena;
+
+	converter->base_type = getBaseType(type);
+	converter->conversion = JsonConversion::output;
+	getTypeOutputInfo(converter->base_type, &output, &is_varlena);
+	fmgr_info(output, &converter->function);
+}
+
+void
 json_convert(JsonConverter *converter, Datum datum, JsonValue *value)
 {
 	char *chars;

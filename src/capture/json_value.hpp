@@ -56,6 +56,9 @@ struct JsonConverter
 // Chooses the converter of a type, with its function looked up in the current memory context.
 void json_converter_compile(JsonConverter *converter, Oid type);
 
+// The same, by the output function of the type only: no cast to json runs.
+void json_converter_compile_output(JsonConverter *converter, Oid type);
+
 // Converts a datum that is not null, allocating in the current memory context.
 void json_convert(JsonConverter *converter, Datum datum, JsonValue *value);
 

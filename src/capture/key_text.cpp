@@ -227,6 +227,18 @@ key_column_compile(KeyColumn *column, AttrNumber attnum, Oid type)
 	column->needs_fixed_settings = !is_settled(base_type);
 }
 
+void
+key_column_compile_output(KeyColumn *column, Oid type)
+{
+	Oid function;
+	bool is_varlena;
+
+	column->conversion = KeyConversion::output;
+	column->needs_fixed_settings = true;
+	getTypeOutputInfo(getBaseType(type), &function, &is_varlena);
+	fmgr_info(function, &column->function);
+}
+
 Datum
 key_column_text(KeyColumn *column, Datum datum)
 {

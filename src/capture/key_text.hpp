@@ -34,6 +34,9 @@ constexpr char mask_text[] = "[FILTERED]";
 
 void key_column_compile(KeyColumn *column, AttrNumber attnum, Oid type);
 
+// Makes a column use the output function of its type in place of a cast.
+void key_column_compile_output(KeyColumn *column, Oid type);
+
 // The text of a value that is not null, as keys have it.
 Datum key_column_text(KeyColumn *column, Datum datum);
 

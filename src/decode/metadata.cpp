@@ -55,14 +55,20 @@ add_entry(Metadata *meta, TransactionId subxid, MetaSource source, Oid place)
 	return entry;
 }
 
+bool
+is_row(MetaSource source)
+{
+	return source == MetaSource::row || source == MetaSource::foreign_row;
+}
+
 // Is there a later entry of the same row? A row counts as it was left.
 bool
 is_replaced(const MetaEntry *entry)
 {
-	if (entry->source != MetaSource::row)
+	if (!is_row(entry->source))
 		return false;
 	for (const MetaEntry *later = entry->next; later != nullptr; later = later->next)
-		if (later->source == MetaSource::row && later->place == entry->place)
+		if (is_row(later->source) && later->place == entry->place)
 			return true;
 	return false;
 }
@@ -163,7 +169,7 @@ metadata_add(Metadata *meta, TransactionId subxid, MetaSource source, Oid place,
 	if (entry == nullptr)
 		entry = add_entry(meta, subxid, source, place);
 	old = entry->object;
-	if (old != nullptr && source != MetaSource::row)
+	if (old != nullptr && !is_row(source))
 		object = merge(old, object);
 	entry->object = (Jsonb *) MemoryContextAlloc(meta->context, VARSIZE(object));
 	memcpy(entry->object, object, VARSIZE(object));
@@ -253,7 +259,9 @@ metadata_from_row(Transaction *transaction, StreamRelation *relation, const Chan
 	// a row that was deleted says nothing
 	if (object == nullptr || !is_object(object))
 		object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
-	metadata_add(&transaction->meta, transaction->subxid, MetaSource::row, relation->relid, object);
+	metadata_add(&transaction->meta, transaction->subxid,
+	             relation->trusted ? MetaSource::row : MetaSource::foreign_row, relation->relid,
+	             object);
 }
 
 } // namespace carbonite

@@ -17,7 +17,8 @@ enum class MetaSource : uint8
 {
 	message,
 	annotation,
-	row, // says the last word
+	foreign_row, // of a prefix that anybody may have made
+	row,         // says the last word
 };
 
 struct Metadata

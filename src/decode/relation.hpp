@@ -63,6 +63,7 @@ struct StreamRelation
 	struct PublishedRelation *published; // null without publications
 	bool key_in_identity;                // old rows have the key
 	bool exact_comparison;
+	bool trusted;    // its owner is a superuser, or has the rights of the database's owner
 	AttrNumber meta; // columns of audit tables, by name; or 0
 	AttrNumber command;
 	AttrNumber data;

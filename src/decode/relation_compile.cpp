@@ -4,6 +4,7 @@
 
 #include "decode/publication.hpp"
 #include "decode/stream.hpp"
+#include "decode/user_code.hpp"
 
 namespace carbonite
 {
@@ -71,6 +72,46 @@ find_role(const Stream *stream, Oid root)
 	                                                  : RelationRole::ordinary;
 }
 
+// May the owner of a prefix say how a relation is shown? Anybody may have a prefix, and name any
+// table in it: a trigger of the prefix, or the owner's rights, show that it is meant.
+bool
+may_speak_for(Relation rel, Oid schema, Oid triggers)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(triggers));
+	Oid owner;
+
+	if (is_recorded_by(rel, schema))
+		return true;
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return has_privs_of_role(owner, rel->rd_rel->relowner);
+}
+
+// The plan of a relation; null if what a prefix says cannot be understood, which is its owner's
+// fault and must not stop the stream.
+Plan *
+try_compile_plan(Oid triggers, Relation rel)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Plan *volatile plan = nullptr;
+
+	PG_TRY();
+	{
+		plan = plan_compile(triggers, rel);
+	}
+	PG_CATCH();
+	{
+		if (!error_is_of_the_value(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return plan;
+}
+
 // What the prefixes say of a relation.
 struct Recorded
 {
@@ -97,9 +138,9 @@ find_recorded(Stream *stream, Relation rel)
 			stream->relations.triggers =
 				list_append_unique_oid(stream->relations.triggers, triggers);
 			MemoryContextSwitchTo(caller);
-			plan = plan_compile(triggers, rel);
+			plan = try_compile_plan(triggers, rel);
 		}
-		if (plan != nullptr && plan->configured)
+		if (plan != nullptr && plan->configured && may_speak_for(rel, lfirst_oid(cell), triggers))
 			recorded.plans = lappend(recorded.plans, plan);
 		else if (is_recorded_by(rel, lfirst_oid(cell)))
 			recorded.lost = true;
@@ -222,6 +263,8 @@ compile_column(StreamColumn *column, Form_pg_attribute att, Mask *mask)
 	column->typmod = att->atttypmod;
 	column->not_null = att->attnotnull;
 	column->mask = mask;
+	if (mask != nullptr && mask->kind != MaskKind::fixed)
+		avoid_user_code(&mask->text, att->atttypid);
 	column->name = pstrdup(NameStr(att->attname));
 	column->label = make_label(column->name, &column->label_length);
 	value_writer_compile(&column->writer, att->atttypid);
@@ -279,6 +322,7 @@ add_key_column(StreamRelation *relation, Relation rel, AttrNumber attnum)
 
 	key_column_compile(column, attnum, TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid);
 	column->masked = relation->masked[attnum - 1];
+	avoid_user_code(column, TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid);
 }
 
 // The key by which an index identifies rows.
@@ -313,8 +357,11 @@ compile_key(StreamRelation *relation, Relation rel, const List *plans)
 		// the key may be recorded in clear; another prefix, or the policy, may forbid that
 		for (int i = 0; i < relation->nkeys; i++)
 		{
-			Column *column = plan_column(plan, relation->key_columns[i].attnum);
+			AttrNumber attnum = relation->key_columns[i].attnum;
+			Column *column = plan_column(plan, attnum);
 
+			avoid_user_code(&relation->key_columns[i],
+			                TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid);
 			if (column != nullptr && column->mask == nullptr)
 				relation->key_columns[i].masked |=
 					relation->masked[relation->key_columns[i].attnum - 1];
@@ -365,15 +412,38 @@ compile_virtual_columns(StreamRelation *relation, Relation rel)
 			MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)), &TTSOpsVirtual);
 }
 
-// Columns of the audit tables.
+// Does what a role's tables say of transactions count more than what anybody says?
+bool
+is_trusted(Oid role)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	Oid owner =
+		HeapTupleIsValid(tuple) ? ((Form_pg_database) GETSTRUCT(tuple))->datdba : InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return superuser_arg(role) || (OidIsValid(owner) && has_privs_of_role(role, owner));
+}
+
+// A column of an audit table, or 0: the owner may have changed it.
+AttrNumber
+audit_column(const StreamRelation *relation, const char *name, bool is_json)
+{
+	AttrNumber attnum = get_attnum(relation->relid, name);
+	Oid type = attnum > 0 ? get_atttype(relation->relid, attnum) : InvalidOid;
+	bool fits = is_json ? type == JSONBOID : type == VARCHAROID || type == TEXTOID;
+
+	return fits ? attnum : InvalidAttrNumber;
+}
+
 void
 find_audit_columns(StreamRelation *relation)
 {
-	relation->meta = get_attnum(relation->relid, "meta");
-	relation->command = get_attnum(relation->relid, "command");
-	relation->data = get_attnum(relation->relid, "data");
-	relation->table_prefix = get_attnum(relation->relid, "table_prefix");
-	relation->table_name = get_attnum(relation->relid, "table_name");
+	relation->meta = audit_column(relation, "meta", true);
+	relation->command = audit_column(relation, "command", false);
+	relation->data = audit_column(relation, "data", true);
+	relation->table_prefix = audit_column(relation, "table_prefix", false);
+	relation->table_name = audit_column(relation, "table_name", false);
 }
 
 // Does the WAL have the key of old rows?
@@ -418,6 +488,7 @@ relation_compile(Stream *stream, StreamRelation *relation, Relation rel)
 	compile_virtual_columns(relation, rel);
 	if (relation->role != RelationRole::ordinary)
 		find_audit_columns(relation);
+	relation->trusted = is_trusted(rel->rd_rel->relowner);
 	relation->key_in_identity = is_key_in_identity(relation);
 	foreach (cell, recorded.plans)
 		relation->exact_comparison |= ((const Plan *) lfirst(cell))->exact_comparison;

@@ -4,6 +4,7 @@
 
 #include "decode/value.hpp"
 #include "capture/fixed_settings.hpp"
+#include "decode/user_code.hpp"
 
 namespace carbonite
 {
@@ -151,7 +152,11 @@ void
 value_writer_compile(ValueWriter *writer, Oid type)
 {
 	writer->kind = choose(getBaseType(type));
-	if (writer->kind == ValueKind::other)
+	if (writer->kind != ValueKind::other)
+		return;
+	if (casts_to_json_by_user_code(type))
+		json_converter_compile_output(&writer->converter, type);
+	else
 		json_converter_compile(&writer->converter, type);
 }
 

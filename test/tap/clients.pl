@@ -32,14 +32,20 @@ sub make_node
 
 sub works { my @command = @_; return eval { IPC::Run::run(\@command, '<', \undef, '>', \my $output, '2>', \my $error, IPC::Run::timeout($patience)) }; }
 
+my @started;
+
 # Starts a command that is to end by itself.
 sub start
 {
 	my ($command, %environment) = @_;
 	my $output = '';
 	local @ENV{ keys %environment } = values %environment;
-	return { output => \$output, run => IPC::Run::start($command, '<', \undef, '>', \$output, '2>&1', IPC::Run::timeout($patience)) };
+	push @started, IPC::Run::start($command, '<', \undef, '>', \$output, '2>&1', IPC::Run::timeout($patience));
+	return { output => \$output, run => $started[-1] };
 }
+
+# Nobody outlives a test that dies.
+END { my $status = $?; eval { $_->kill_kill(grace => 5) } for grep { $_->pumpable } @started; $? = $status; }
 
 # Waits for it; true if it succeeded.
 sub finish { my ($started) = @_; return eval { $started->{run}->finish } ? 1 : 0; }
@@ -85,7 +91,8 @@ unless ($why_not)
 	$copied->safe_psql('source', q{
 		CREATE TABLE orders (id int PRIMARY KEY, item text, quantity int, price numeric(10,2), placed timestamptz, details jsonb, paid boolean);
 		INSERT INTO orders SELECT n, 'ordered', 1, n * 1.1, now(), '{}', true FROM generate_series(1, 1000) n});
-	$copy = start([ pgcopydb('clone', '--follow', ("$help$error" =~ /--plugin/ ? ('--plugin', 'wal2json') : ())), '--target', pgcopydb_uri('target'),
+	# `timeout` also ends the processes that pgcopydb starts
+	$copy = start([ 'timeout', '--kill-after=2', $patience, pgcopydb('clone', '--follow', ("$help$error" =~ /--plugin/ ? ('--plugin', 'wal2json') : ())), '--target', pgcopydb_uri('target'),
 		'--dir', $copied->basedir . '/copy' ], HOME => $copied->basedir, XDG_DATA_HOME => $copied->basedir);
 	$copied->poll_query_until('source', q{SELECT count(*) = 1 FROM pg_replication_slots}) or diag ${ $copy->{output} };
 	@copied_work = map { my $session = $_; start_psql($copied, 'source', join('', map { "BEGIN; $_ COMMIT;" } copied_work($session))) } 1, 2;
