@@ -138,35 +138,23 @@ match(HeapTuple tuple, TupleDesc desc, Oid relid, const char *schema, const char
 	           : 0;
 }
 
-// A scan of `triggers`. The output plugin reads it as it was at a place in the WAL, and without a
-// lock: whoever holds one may be waiting for what is decoded.
-struct TriggersScan
+// The rows of `triggers`. The output plugin reads them as they were at a place in the WAL, and
+// without a lock: whoever holds one may be waiting for what is decoded. They are copied, as nothing
+// else of the catalog may be looked up during the scan: see CheckXidAlive in genam.c.
+List *
+read_triggers(Relation rel)
 {
-	Relation rel;
-	Snapshot snapshot; // null for the historic one
-	SysScanDesc scan;
-};
+	Snapshot snapshot = HistoricSnapshotActive() ? nullptr : register_latest_snapshot();
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, nullptr);
+	HeapTuple tuple;
+	List *rows = NIL;
 
-bool
-begin_triggers_scan(TriggersScan *scan, Oid triggers)
-{
-	bool historic = HistoricSnapshotActive();
-
-	scan->rel = historic ? RelationIdGetRelation(triggers) : table_open(triggers, AccessShareLock);
-	if (scan->rel == nullptr)
-		return false;
-	scan->snapshot = historic ? nullptr : register_latest_snapshot();
-	scan->scan = systable_beginscan(scan->rel, InvalidOid, false, scan->snapshot, 0, nullptr);
-	return true;
-}
-
-void
-end_triggers_scan(TriggersScan *scan)
-{
-	systable_endscan(scan->scan);
-	if (scan->snapshot != nullptr)
-		UnregisterSnapshot(scan->snapshot);
-	RelationClose(scan->rel);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		rows = lappend(rows, heap_copytuple(tuple));
+	systable_endscan(scan);
+	if (snapshot != nullptr)
+		UnregisterSnapshot(snapshot);
+	return rows;
 }
 
 // Finds the configuration that stands for a table itself.
@@ -175,15 +163,19 @@ find_own_configuration(Configuration *config, Oid triggers, Oid relid)
 {
 	const char *schema = get_namespace_name(get_rel_namespace(relid));
 	const char *name = get_rel_name(relid);
+	Relation rel = HistoricSnapshotActive() ? RelationIdGetRelation(triggers)
+	                                        : table_open(triggers, AccessShareLock);
 	int best = 0;
-	TriggersScan scan;
-	HeapTuple tuple;
+	List *rows;
+	ListCell *cell;
 
-	if (!begin_triggers_scan(&scan, triggers))
+	if (rel == nullptr)
 		return;
-	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	rows = read_triggers(rel);
+	foreach (cell, rows)
 	{
-		TupleDesc desc = RelationGetDescr(scan.rel);
+		HeapTuple tuple = (HeapTuple) lfirst(cell);
+		TupleDesc desc = RelationGetDescr(rel);
 		int fit = match(tuple, desc, relid, schema, name);
 
 		if (fit <= best)
@@ -197,7 +189,8 @@ find_own_configuration(Configuration *config, Oid triggers, Oid relid)
 		config->table_prefix = schema;
 		config->table_name = name;
 	}
-	end_triggers_scan(&scan);
+	list_free_deep(rows);
+	RelationClose(rel);
 }
 
 // The tables that a table inherits from, the nearest first.

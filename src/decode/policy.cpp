@@ -98,19 +98,27 @@ read_rows(Stream *stream, Relation rel, Snapshot snapshot)
 	MemoryContext caller;
 	SysScanDesc scan;
 	HeapTuple tuple;
+	List *rows = NIL;
+	ListCell *cell;
 
 	MemoryContextReset(policy->context);
 	caller = MemoryContextSwitchTo(policy->context);
 	policy->restricted = false;
 	policy->rules = NIL;
+	// nothing else of the catalog may be looked up during the scan: see CheckXidAlive in genam.c
 	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, nullptr);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		rows = lappend(rows, heap_copytuple(tuple));
+	systable_endscan(scan);
+	foreach (cell, rows)
+	{
+		tuple = (HeapTuple) lfirst(cell);
 		if (is_for_us(tuple, RelationGetDescr(rel)))
 		{
 			policy->restricted = true;
 			add_rule(stream, tuple, RelationGetDescr(rel));
 		}
-	systable_endscan(scan);
+	}
 	MemoryContextSwitchTo(caller);
 	policy->valid = true;
 }

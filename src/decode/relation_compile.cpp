@@ -1,8 +1,8 @@
-// What a relation is compiled from. What masks its columns is read from the prefixes' `triggers` as
-// it was at the change's place in the WAL; several prefixes may say something, and the strictest
-// counts. Nothing here takes a lock on a user's table. PG world.
+// Compiles a relation: what prefixes, policy, publications and client make of it. Nothing here
+// takes a lock on a user's table. PG world.
 
 #include "decode/publication.hpp"
+#include "decode/recorded.hpp"
 #include "decode/stream.hpp"
 #include "decode/user_code.hpp"
 
@@ -15,35 +15,6 @@ constexpr int action_count = 4;
 constexpr char annotations_schema[] = "public";
 constexpr char annotations_table[] = "statetrace_annotations";
 constexpr char extension_schema[] = "carbonite";
-
-// Can a table `triggers` be read as it was?
-bool
-is_readable(Oid triggers)
-{
-	Relation rel;
-	bool result;
-
-	if (!relation_exists_now(triggers))
-		return false;
-	rel = RelationIdGetRelation(triggers);
-	if (rel == nullptr)
-		return false;
-	result = RelationIsAccessibleInLogicalDecoding(rel);
-	RelationClose(rel);
-	return result;
-}
-
-// Does a trigger of a prefix record a relation?
-bool
-is_recorded_by(Relation rel, Oid schema)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-
-	for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++)
-		if (get_func_namespace(triggers->triggers[i].tgfoid) == schema)
-			return true;
-	return false;
-}
 
 // The topmost table of a partition tree; the relation itself if it is in none.
 Oid
@@ -70,111 +41,6 @@ find_role(const Stream *stream, Oid root)
 	}
 	return strcmp(schema_name, extension_schema) == 0 ? RelationRole::hidden
 	                                                  : RelationRole::ordinary;
-}
-
-// May the owner of a prefix say how a relation is shown? Anybody may have a prefix, and name any
-// table in it: a trigger of the prefix, or the owner's rights, show that it is meant.
-bool
-may_speak_for(Relation rel, Oid schema, Oid triggers)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(triggers));
-	Oid owner;
-
-	if (is_recorded_by(rel, schema))
-		return true;
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return has_privs_of_role(owner, rel->rd_rel->relowner);
-}
-
-// The plan of a relation; null if what a prefix says cannot be understood, which is its owner's
-// fault and must not stop the stream.
-Plan *
-try_compile_plan(Oid triggers, Relation rel)
-{
-	MemoryContext context = CurrentMemoryContext;
-	Plan *volatile plan = nullptr;
-
-	PG_TRY();
-	{
-		plan = plan_compile(triggers, rel);
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return plan;
-}
-
-// What the prefixes say of a relation.
-struct Recorded
-{
-	List *plans; // of those that have it
-	bool lost;   // one recorded it, but how is gone
-};
-
-Recorded
-find_recorded(Stream *stream, Relation rel)
-{
-	Recorded recorded = {};
-	List *schemas = prefix_schemas();
-	ListCell *cell;
-
-	foreach (cell, schemas)
-	{
-		Oid triggers = get_relname_relid("triggers", lfirst_oid(cell));
-		Plan *plan = nullptr;
-
-		if (OidIsValid(triggers) && is_readable(triggers))
-		{
-			MemoryContext caller = MemoryContextSwitchTo(stream->context);
-
-			stream->relations.triggers =
-				list_append_unique_oid(stream->relations.triggers, triggers);
-			MemoryContextSwitchTo(caller);
-			plan = try_compile_plan(triggers, rel);
-		}
-		if (plan != nullptr && plan->configured && may_speak_for(rel, lfirst_oid(cell), triggers))
-			recorded.plans = lappend(recorded.plans, plan);
-		else if (is_recorded_by(rel, lfirst_oid(cell)))
-			recorded.lost = true;
-	}
-	return recorded;
-}
-
-// The column of a plan, or null if it leaves it out.
-Column *
-plan_column(const Plan *plan, AttrNumber attnum)
-{
-	for (int i = 0; i < plan->ncolumns; i++)
-		if (plan->columns[i].attnum == attnum)
-			return &plan->columns[i];
-	return nullptr;
-}
-
-// Does any plan leave a column out? If not, *mask is the strictest mask that one has for it.
-bool
-is_excluded(const List *plans, AttrNumber attnum, Mask **mask)
-{
-	ListCell *cell;
-
-	*mask = nullptr;
-	foreach (cell, plans)
-	{
-		Column *column = plan_column((const Plan *) lfirst(cell), attnum);
-
-		if (column == nullptr)
-			return true;
-		if (column->mask != nullptr && (*mask == nullptr || column->mask->kind == MaskKind::fixed))
-			*mask = column->mask;
-	}
-	return false;
 }
 
 // The names a relation goes by: as it is recorded, as its root, or its own.
@@ -290,7 +156,7 @@ compile_columns(Stream *stream, StreamRelation *relation, Relation rel, const Li
 		if (att->attisdropped)
 			continue;
 		forbidden =
-			is_excluded(plans, att->attnum, &mask) ||
+			recorded_excludes(plans, att->attnum, &mask) ||
 			!policy_allows_column(&stream->policy, root_schema, root_name, NameStr(att->attname));
 		relation->masked[i] = forbidden || mask != nullptr;
 		if (!forbidden &&
