@@ -23,14 +23,14 @@ public class JdbcClient {
 		"\\{\"kind\":\"(\\w+)\",(?:\"version\":\\d+,)?\"lsn\":\"([0-9A-F/]+)\"(?:[^{\\[]*?\"seq\":(\\d+))?");
 
 	/** Where a record is in the stream: places only ever grow. */
-	private record Place(long lsn, long seq) {
+	private record Place(long lsn, double seq) {
 		static Place of(String line) {
 			Matcher head = HEAD.matcher(line);
 			if (!head.lookingAt())
 				throw new IllegalArgumentException(line);
-			long last = head.group(1).equals("commit") ? Long.MAX_VALUE : 0;
+			double end = head.group(1).equals("commit") ? Double.POSITIVE_INFINITY : 0.5;
 			return new Place(LogSequenceNumber.valueOf(head.group(2)).asLong(),
-				head.group(3) == null ? last : Long.parseLong(head.group(3)));
+				head.group(3) == null ? end : Double.parseDouble(head.group(3)));
 		}
 
 		boolean isAfter(Place other) {

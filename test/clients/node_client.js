@@ -16,7 +16,7 @@ const carbonite = {
 // Where a record is in the stream: places only ever grow.
 function place(record) {
     const [high, low] = record.lsn.split('/').map((part) => parseInt(part, 16));
-    return [high, low, record.seq ?? (record.kind === 'commit' ? Infinity : 0)];
+    return [high, low, record.seq ?? (record.kind === 'commit' ? Infinity : 0.5)];
 }
 function isAfter(a, b) {
     const i = a.findIndex((part, i) => part !== b[i]);
@@ -36,8 +36,8 @@ const have = fs.readFileSync(path, 'utf8').split('\n').filter((line) => line !==
 let done = have.length > 0 ? place(JSON.parse(have.at(-1))) : [0, 0, 0];
 let left = lines ? Number(lines) : Infinity;
 
-// The package's timer would confirm what was received, processed or not. And to what it confirms, it adds 1: it is given
-// the LSN where the record of a commit begins, and not the one where the next record may begin.
+// The package's timer would confirm what was received, processed or not. And to what it confirms, it adds 1: then the
+// server, if it had to send again what follows, would leave out a commit that begins right there.
 const service = new LogicalReplicationService(JSON.parse(conninfo), { acknowledge: { auto: false, timeoutSeconds: 0 } });
 
 service.on('data', (lsn, lines) => {
@@ -51,7 +51,7 @@ service.on('data', (lsn, lines) => {
                 process.exit(1);
         }
         if (record.kind === 'commit' || isEnd)
-            service.acknowledge(record.lsn);
+            service.acknowledge(before(record.end_lsn ?? record.lsn));
         if (isEnd)
             service.stop();
     }

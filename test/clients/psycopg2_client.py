@@ -13,8 +13,8 @@ from psycopg2.extras import LogicalReplicationConnection, StopReplication
 def place(record):
     """Where a record is in the stream: places only ever grow."""
     high, low = record['lsn'].split('/')
-    last = float('inf') if record['kind'] == 'commit' else 0
-    return int(high, 16), int(low, 16), record.get('seq', last)
+    ends = {'begin': 0.5, 'commit': float('inf')}
+    return int(high, 16), int(low, 16), record.get('seq', ends.get(record['kind']))
 
 
 conninfo, slot, path, *lines = sys.argv[1:]

@@ -16,27 +16,28 @@ function before(lsn) {
 const [conninfo, slot, path, objects] = process.argv.slice(2);
 const file = fs.openSync(path, 'a+');
 const number = (lsn) => lsn.split('/').reduce((sum, part) => sum * 2 ** 32 + parseInt(part, 16), 0);
+const ends = (object) => object.action === 'C' || object.action === 'M' && !object.transactional;
+const end = (object) => object.nextlsn ?? object.lsn;
 const have = fs.readFileSync(path, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
-let done = number(have.findLast((object) => object.action === 'C')?.lsn ?? '0/0');
+let done = have.length > 0 ? number(end(have.at(-1))) : 0;
 let left = objects ? Number(objects) : Infinity;
 let transaction = [];
 
-// The package's timer would confirm what was received, processed or not. And to what it confirms, it adds 1: it is given
-// the LSN where the record of a commit begins, and not the one where the next record may begin.
+// The package's timer would confirm what was received, processed or not. And to what it confirms, it adds 1: then the
+// server, if it had to send again what follows, would leave out a commit that begins right there.
 const service = new LogicalReplicationService(JSON.parse(conninfo), { acknowledge: { auto: false, timeoutSeconds: 0 } });
 
 service.on('data', (lsn, object) => {
     if (--left === 0)
         process.exit(1);
     transaction.push(object);
-    const isEnd = object.action === 'M' && object.prefix === 'end';
-    if (object.action !== 'C' && !isEnd)
+    if (!ends(object))
         return;
-    if (isEnd || number(object.lsn) > done)
+    if (number(end(object)) > done)
         fs.writeSync(file, transaction.map((object) => JSON.stringify(object) + '\n').join(''));
     transaction = [];
-    service.acknowledge(object.lsn);
-    if (isEnd)
+    service.acknowledge(before(end(object)));
+    if (object.prefix === 'end')
         service.stop();
 });
 service.on('heartbeat', (lsn) => transaction.length === 0 && service.acknowledge(before(lsn)));

@@ -160,12 +160,12 @@ sub stop_receiving { my ($started, $signal) = @_; $started->{run}->signal($signa
 sub records_of
 {
 	my ($file) = @_;
-	my ($done, @records) = (-1);
+	my ($done, @records) = ('');
 	for my $line (split /\n/, slurp_file($file))
 	{
 		my $record = decode_json($line);
 		my ($high, $low) = map { hex } split /\//, $record->{lsn};
-		my $place = sprintf('%08x%08x%016x', $high, $low, $record->{seq} // ($record->{kind} eq 'commit' ? ~0 : 0));
+		my $place = sprintf('%08x%08x%020.1f', $high, $low, $record->{seq} // ($record->{kind} eq 'commit' ? 1e15 : 0.5));
 		next if $place le $done;
 		push @records, $line;
 		$done = $place;
@@ -189,7 +189,7 @@ sub work
 		SAVEPOINT s;
 		DELETE FROM orders WHERE id = $first + 1;
 		} . ($_ % 3 ? '' : 'ROLLBACK TO s;') . qq{
-		SELECT pg_logical_emit_message(true, 'note', 'step $_');
+		SELECT pg_logical_emit_message(true, 'note', 'step $_'), pg_logical_emit_message(false, 'aside', 'step $_');
 		} . ($_ % 7 ? 'COMMIT;' : 'ROLLBACK;') . ($_ % 5 ? '' : 'SELECT pg_sleep(0.05);') } 1 .. 60;
 }
 

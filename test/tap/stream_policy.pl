@@ -38,8 +38,8 @@ sql(qq{
 });
 my $slot = slot();
 sql(qq{
-	INSERT INTO people VALUES (1, 'Ann', '$secret', '$secret', 4711, '1234567812345678', 33);
-	UPDATE people SET password = '$secret 2', ssn = '$secret 2', age = 34 WHERE id = 1;
+	INSERT INTO people VALUES (1, 'Ann', '$secret', '$secret', 47110815, '1234567812345678', 990033);
+	UPDATE people SET password = '$secret 2', ssn = '$secret 2', age = 990034 WHERE id = 1;
 	UPDATE people SET id = 2;
 	DELETE FROM people;
 });
@@ -52,7 +52,7 @@ foreach my $options ([ 'format', 'wal2json' ], [ 'format', 'wal2json', 'format-v
 	[ 'audit-tables', 'on', 'tables', 'carbonite_default.*' ], [ 'format', 'debezium', 'audit-tables', 'on' ], [ 'max-record-bytes', '4096' ])
 {
 	my $text = text_of($slot, @$options);
-	unlike($text, qr/$secret|4711|12345678|\b3[34]\b/, 'no option shows what is masked: ' . join ' ', @$options);
+	unlike($text, qr/$secret|47110815|12345678|99003[34]/, 'no option shows what is masked: ' . join ' ', @$options);
 	like($text, qr/Ann|FILTERED/, '... but the rest');
 }
 
