@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "capture/plan.hpp"
+#include "decode/buffer.hpp"
 
 namespace carbonite
 {
@@ -276,6 +277,27 @@ sweep(void)
 
 } // namespace
 
+ExprState *
+expression_compile(Node *expression)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ExprState *volatile result = nullptr;
+
+	PG_TRY();
+	{
+		result = ExecInitExpr(expression_planner((Expr *) expression), nullptr);
+	}
+	PG_CATCH();
+	{
+		if (!HistoricSnapshotActive() || !error_is_of_the_value(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return result;
+}
+
 void
 plan_add_virtual_columns(Plan *plan, Relation rel)
 {
@@ -294,8 +316,7 @@ plan_add_virtual_columns(Plan *plan, Relation rel)
 			plan->expressions = CreateStandaloneExprContext();
 		}
 		plan->virtual_columns[plan->nvirtual].attnum = att->attnum;
-		plan->virtual_columns[plan->nvirtual].expression =
-			ExecInitExpr(expression_planner((Expr *) expression), nullptr);
+		plan->virtual_columns[plan->nvirtual].expression = expression_compile(expression);
 		plan->nvirtual++;
 	}
 }

@@ -71,6 +71,10 @@ struct PlanEntry
 // context.
 Plan *plan_compile(Oid triggers, Relation rel);
 
+// Prepares an expression for evaluation. While the WAL is decoded, where nobody can mend it, null
+// if it raises an error, as a division by zero among constants does.
+ExprState *expression_compile(Node *expression);
+
 // Adds the expressions of virtual generated columns to a plan.
 void plan_add_virtual_columns(Plan *plan, Relation rel);
 

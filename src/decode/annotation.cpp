@@ -47,7 +47,9 @@ row_object(const StreamRelation *relation, const Row *row)
 		size_t length = json.length;
 		int sqlstate;
 
-		if (row->missing[column->attnum - 1] || row->nulls[column->attnum - 1])
+		// what a mask makes of ids would join what does not belong together
+		if (column->mask != nullptr || row->missing[column->attnum - 1] ||
+		    row->nulls[column->attnum - 1])
 			continue;
 		if (!first)
 			put_char(&json, ',');
@@ -283,7 +285,7 @@ metadata_from_annotation(Stream *stream, Transaction *transaction, StreamRelatio
 	Jsonb *action;
 	const char *kind;
 
-	if (change->op == RowOp::insert && change->row != nullptr)
+	if (change->op == RowOp::insert && change->row != nullptr && !relation->withheld)
 		row = row_object(relation, change->row);
 	kind = row != nullptr ? scalar_text(member(row, "kind")) : nullptr;
 	if (kind == nullptr)

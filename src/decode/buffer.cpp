@@ -219,7 +219,7 @@ error_is_of_the_value(int sqlstate)
 	// HandleConcurrentAbort() in genam.c
 	return category != ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED) &&
 	       category != ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) &&
-	       sqlstate != ERRCODE_OUT_OF_MEMORY && sqlstate != ERRCODE_TRANSACTION_ROLLBACK;
+	       sqlstate != ERRCODE_OUT_OF_MEMORY;
 }
 
 void

@@ -198,9 +198,12 @@ message(Stream *stream, Transaction *transaction, const Message *message)
 	put_content(buffer, message);
 	if (record_overflowed(&stream->output))
 	{
+		Message brief = *message;
+
+		brief.prefix = brief_text(message->prefix);
 		record_cancel(&stream->output);
 		record_lift_limit(&stream->output);
-		put_message_head(stream, transaction, message);
+		put_message_head(stream, transaction, &brief);
 		put_omitted_bytes(buffer, message->content, message->length);
 	}
 	record_end(&stream->output, message->lsn,
@@ -228,9 +231,14 @@ ddl(Stream *stream, Transaction *transaction, const Ddl *ddl)
 	put_jsonb(buffer, &ddl->details->root);
 	if (record_overflowed(&stream->output))
 	{
+		Ddl brief = *ddl;
+
+		brief.schema = brief_text(ddl->schema);
+		brief.table = brief_text(ddl->table);
+		brief.command = brief_text(ddl->command);
 		record_cancel(&stream->output);
 		record_lift_limit(&stream->output);
-		put_ddl_head(stream, transaction, ddl);
+		put_ddl_head(stream, transaction, &brief);
 		put_omitted_bytes(buffer, VARDATA(ddl->details), VARSIZE(ddl->details) - VARHDRSZ);
 	}
 	record_end(&stream->output, ddl->lsn, carbonite_record_end(stream));

@@ -260,9 +260,12 @@ make_message(Stream *stream, const DebeziumEvent *event, const Message *message)
 	put_message(stream, event, message, true);
 	if (record_overflowed(&stream->output))
 	{
+		Message brief = *message;
+
+		brief.prefix = brief_text(message->prefix);
 		record_cancel(&stream->output);
 		record_lift_limit(&stream->output);
-		put_message(stream, event, message, false);
+		put_message(stream, event, &brief, false);
 	}
 	record_end(&stream->output, message->lsn,
 	           event->transaction != nullptr ? debezium_record_end(stream) : RecordEnd::brace);

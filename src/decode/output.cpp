@@ -25,6 +25,11 @@ constexpr int ticks_per_look = 16;
 constexpr int header_time_offset = 1 + 2 * sizeof(XLogRecPtr);
 constexpr int header_bytes = header_time_offset + sizeof(TimestampTz);
 
+// Metadata may be many times as large as the records that it is added to. A message of several
+// records ends when it is this large, and a queue of them is sent.
+constexpr size_t most_message_bytes = 16 * 1024 * 1024;
+constexpr size_t most_queued_bytes = 1024 * 1024;
+
 // What large records may leave allocated.
 constexpr size_t kept_bytes = 512 * 1024;
 
@@ -81,11 +86,35 @@ send(Output *output, int first, int count, bool more, const char *meta, size_t m
 		append_record(output, i, meta, meta_length);
 	}
 	output->bytes_sent += (uint64) ctx->out->len;
-	if (more && has_header)
+	if (more && has_header && output->queued < most_queued_bytes)
+	{
+		output->queued += (size_t) ctx->out->len;
 		queue_message(ctx);
+	}
 	else
+	{
+		output->queued = 0;
 		OutputPluginWrite(ctx, true);
+	}
 	ctx->write_location = location;
+}
+
+// How many records, from one on, go into a message.
+int
+count_records(const Output *output, int first, size_t meta_length)
+{
+	size_t bytes = 0;
+	int count = 0;
+
+	if (output->batch_bytes == 0 || output->separate)
+		return 1;
+	for (int i = first; i < output->nrecords; i++, count++)
+	{
+		bytes += output->records[i].end - (i > 0 ? output->records[i - 1].end : 0) + meta_length;
+		if (count > 0 && bytes > most_message_bytes)
+			break;
+	}
+	return count;
 }
 
 // The server never makes its buffer smaller.
@@ -175,11 +204,11 @@ output_flush(Output *output, const char *meta, size_t meta_length)
 {
 	if (output->nrecords == 0)
 		return;
-	if (output->batch_bytes > 0 && !output->separate)
-		send(output, 0, output->nrecords, false, meta, meta_length);
-	else
-		for (int i = 0; i < output->nrecords; i++)
-			send(output, i, 1, i < output->nrecords - 1, meta, meta_length);
+	for (int first = 0, count = 0; first < output->nrecords; first += count)
+	{
+		count = count_records(output, first, meta_length);
+		send(output, first, count, first + count < output->nrecords, meta, meta_length);
+	}
 	output->nrecords = 0;
 	buffer_truncate(&output->buffer, 0);
 	buffer_shrink(&output->buffer, Max(kept_bytes, output->hold_bytes * 2));

@@ -38,6 +38,7 @@ struct Output
 	TimestampTz since;  // when the first of the records was put
 	int ticks;
 	uint64 bytes_sent;
+	size_t queued; // bytes that wait for the next system call
 };
 
 void output_init(Output *output, LogicalDecodingContext *ctx, MemoryContext context);

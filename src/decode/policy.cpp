@@ -105,6 +105,8 @@ read_rows(Stream *stream, Relation rel, Snapshot snapshot)
 	caller = MemoryContextSwitchTo(policy->context);
 	policy->restricted = false;
 	policy->rules = NIL;
+	// at once: what says that the rows have changed again may come while they are read
+	policy->valid = true;
 	// nothing else of the catalog may be looked up during the scan: see CheckXidAlive in genam.c
 	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, nullptr);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -120,7 +122,6 @@ read_rows(Stream *stream, Relation rel, Snapshot snapshot)
 		}
 	}
 	MemoryContextSwitchTo(caller);
-	policy->valid = true;
 }
 
 void
@@ -146,6 +147,43 @@ read_now(Stream *stream)
 	rel = table_open(relid, AccessShareLock);
 	read_rows(stream, rel, nullptr);
 	table_close(rel, AccessShareLock);
+}
+
+// A row of a catalog, by names and as it is now, has its OID in its first column.
+Oid
+find_now(Oid catalog, Oid index, const char *name, AttrNumber name_column, Oid schema,
+         AttrNumber schema_column)
+{
+	Relation rel = table_open(catalog, AccessShareLock);
+	NameData key;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid result = InvalidOid;
+	bool isnull;
+
+	namestrcpy(&key, name);
+	ScanKeyInit(&keys[0], name_column, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&key));
+	ScanKeyInit(&keys[1], schema_column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(rel, index, true, GetNonHistoricCatalogSnapshot(catalog),
+	                          schema_column > 0 ? 2 : 1, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		result = DatumGetObjectId(heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+Oid
+find_table_now(void)
+{
+	Oid schema = find_now(NamespaceRelationId, NamespaceNameIndexId, policy_schema,
+	                      Anum_pg_namespace_nspname, InvalidOid, InvalidAttrNumber);
+
+	return OidIsValid(schema) ? find_now(RelationRelationId, ClassNameNspIndexId, policy_table,
+	                                     Anum_pg_class_relname, schema, Anum_pg_class_relnamespace)
+	                          : InvalidOid;
 }
 
 bool
@@ -181,12 +219,16 @@ policy_refresh(Stream *stream)
 	Policy *policy = &stream->policy;
 	Relation rel;
 
-	if (likely(policy->valid) || !OidIsValid(policy->relid))
+	if (likely(policy->valid))
 		return;
-	// in the history before the table was created there is none: what is known has to do
-	policy->valid = true;
-	if (!relation_exists_now(policy->relid))
+	// the extension may have been created, or created anew, since; without it, what is known stands
+	policy->relid = find_table_now();
+	if (!OidIsValid(policy->relid))
+	{
+		policy->valid = true;
 		return;
+	}
+	// in the history before the table was created there is none: later, then
 	rel = RelationIdGetRelation(policy->relid);
 	if (rel == nullptr)
 		return;

@@ -81,7 +81,33 @@ compile_filter(Relation rel, Oid listed, Datum filter)
 		expression = (Node *) map_partition_varattnos((List *) expression, 1, rel, root);
 		RelationClose(root);
 	}
-	return ExecInitExpr(expression_planner((Expr *) expression), nullptr);
+	return expression_compile(expression);
+}
+
+// Does a row pass a filter? One that raises an error must neither stop the stream nor lose a row.
+bool
+passes_filter(ExprState *filter, ExprContext *expressions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool volatile result = true;
+
+	PG_TRY();
+	{
+		bool isnull;
+		Datum datum = ExecEvalExprSwitchContext(filter, expressions, &isnull);
+
+		result = !isnull && DatumGetBool(datum);
+	}
+	PG_CATCH();
+	{
+		if (!error_is_of_the_value(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	ResetExprContext(expressions);
+	return result;
 }
 
 // Adds what a publication says of a relation that it has by name.
@@ -149,8 +175,6 @@ passes(const PublishedRelation *published, TupleTableSlot *slot, const Row *row,
 	for (int i = 0; i < published->nrules; i++)
 	{
 		const PublicationRule *rule = &published->rules[i];
-		bool isnull;
-		Datum result;
 
 		if (!rule->actions[(int) op])
 			continue;
@@ -160,9 +184,7 @@ passes(const PublishedRelation *published, TupleTableSlot *slot, const Row *row,
 			store(slot, row);
 		stored = true;
 		published->expressions->ecxt_scantuple = slot;
-		result = ExecEvalExprSwitchContext(rule->filter, published->expressions, &isnull);
-		ResetExprContext(published->expressions);
-		if (!isnull && DatumGetBool(result))
+		if (passes_filter(rule->filter, published->expressions))
 			return true;
 	}
 	return false;

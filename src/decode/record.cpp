@@ -11,6 +11,8 @@ namespace
 // Larger values give way.
 constexpr size_t large_value = 256;
 
+constexpr int most_brief_bytes = 1024;
+
 // A key whose texts are longer may be abbreviated.
 constexpr size_t plain_key_bytes = 512;
 
@@ -201,6 +203,12 @@ put_omitted_bytes(Buffer *buffer, const char *bytes, size_t length)
 	put_text(buffer, ",\"sha256\":\"");
 	put_hex(buffer, VARDATA_ANY(sha256(bytes, length)), digest_bytes);
 	put_text(buffer, "\"}");
+}
+
+const char *
+brief_text(const char *text)
+{
+	return pnstrdup(text, (Size) pg_mbcliplen(text, (int) strlen(text), most_brief_bytes));
 }
 
 bool

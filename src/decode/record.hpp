@@ -22,6 +22,10 @@ void put_digest(Buffer *buffer, const StreamColumn *column, const Row *row);
 // Puts a member that stands for bytes that do not fit: ,"omitted":{"bytes":N,"sha256":"..."}.
 void put_omitted_bytes(Buffer *buffer, const char *bytes, size_t length);
 
+// The beginning of a name that may be of any length, for a record that stands for one which did not
+// fit.
+const char *brief_text(const char *text);
+
 // Is a value so large that it gives way when a record does not fit?
 bool is_large(const StreamColumn *column, const Row *row);
 

@@ -62,6 +62,8 @@ try_compile_plan(Oid triggers, Relation rel)
 	MemoryContext context = CurrentMemoryContext;
 	Plan *volatile plan = nullptr;
 
+	// values in TOAST are fetched by those who have a snapshot only
+	PushActiveSnapshot(GetCatalogSnapshot(triggers));
 	PG_TRY();
 	{
 		plan = plan_compile(triggers, rel);
@@ -74,6 +76,7 @@ try_compile_plan(Oid triggers, Relation rel)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	PopActiveSnapshot();
 	return plan;
 }
 
@@ -90,8 +93,9 @@ find_recorded(Stream *stream, Relation rel)
 	{
 		Oid triggers = get_relname_relid("triggers", lfirst_oid(cell));
 		Plan *plan = nullptr;
+		bool readable = OidIsValid(triggers) && is_readable(triggers);
 
-		if (OidIsValid(triggers) && is_readable(triggers))
+		if (readable)
 		{
 			MemoryContext caller = MemoryContextSwitchTo(stream->context);
 
@@ -102,7 +106,8 @@ find_recorded(Stream *stream, Relation rel)
 		}
 		if (plan != nullptr && plan->configured && may_speak_for(rel, lfirst_oid(cell), triggers))
 			recorded.plans = lappend(recorded.plans, plan);
-		else if (is_recorded_by(rel, lfirst_oid(cell)))
+		else if (is_recorded_by(rel, lfirst_oid(cell)) ||
+		         (readable && plan == nullptr && may_speak_for(rel, lfirst_oid(cell), triggers)))
 			recorded.lost = true;
 	}
 	return recorded;

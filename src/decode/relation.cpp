@@ -24,7 +24,9 @@ invalidate_relation(Datum, Oid relid)
 	messages++;
 	if (open_stream == nullptr)
 		return;
-	if (!OidIsValid(relid) || relid == open_stream->policy.relid)
+	// any relation may be the table that there was not yet
+	if (!OidIsValid(relid) || relid == open_stream->policy.relid ||
+	    !OidIsValid(open_stream->policy.relid))
 		open_stream->policy.valid = false;
 	if (!OidIsValid(relid) || list_member_oid(open_stream->relations.triggers, relid))
 	{
@@ -43,6 +45,14 @@ invalidate_all(Datum, int, uint32)
 	messages++;
 	if (open_stream != nullptr)
 		open_stream->relations.valid = false;
+}
+
+// Whose member a role is decides what policies are for it.
+void
+invalidate_policy(Datum, int, uint32)
+{
+	if (open_stream != nullptr)
+		open_stream->policy.valid = false;
 }
 
 // A stream that is gone, whichever way, must not hear of anything any more.
@@ -90,6 +100,29 @@ compile_anew(Stream *stream, StreamRelation *relation, Relation rel)
 	relation_compile(stream, relation, rel);
 	MemoryContextSwitchTo(caller);
 	relation->valid = messages == messages_before;
+}
+
+// Applies a mask; false if the value has no text, as one of hundreds of megabytes.
+bool
+try_mask(Mask *mask, const MaskedRow *row, JsonValue *result)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool volatile done = true;
+
+	PG_TRY();
+	{
+		mask_apply(mask, row, result);
+	}
+	PG_CATCH();
+	{
+		if (!error_is_of_the_value(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		done = false;
+	}
+	PG_END_TRY();
+	return done;
 }
 
 } // namespace
@@ -167,13 +200,12 @@ masked_value(const StreamRelation *relation, const StreamColumn *column, const R
 
 	for (int i = 0; i < relation->nkeys; i++)
 		bound = bound && !row->missing[relation->key_columns[i].attnum - 1];
-	if (column->mask->kind == MaskKind::hashed && !bound)
+	if ((column->mask->kind == MaskKind::hashed && !bound) ||
+	    !try_mask(column->mask, &masked, result))
 	{
 		mask_compile_fixed(&fixed, mask_text);
 		mask_apply(&fixed, &masked, result);
-		return;
 	}
-	mask_apply(column->mask, &masked, result);
 }
 
 void
@@ -183,6 +215,8 @@ relations_register_callbacks(void)
 	for (int cache : {(int) RELOID, (int) PROCOID, (int) NAMESPACEOID, (int) TYPEOID,
 	                  (int) CASTSOURCETARGET, (int) PUBLICATIONOID, (int) PUBLICATIONRELMAP})
 		CacheRegisterSyscacheCallback(cache, invalidate_all, (Datum) 0);
+	for (int cache : {(int) AUTHMEMROLEMEM, (int) AUTHOID})
+		CacheRegisterSyscacheCallback(cache, invalidate_policy, (Datum) 0);
 	register_publication_schema_callback(invalidate_all);
 }
 

@@ -16,12 +16,15 @@ constexpr char annotations_schema[] = "public";
 constexpr char annotations_table[] = "statetrace_annotations";
 constexpr char extension_schema[] = "carbonite";
 
-// The topmost table of a partition tree; the relation itself if it is in none.
+// The topmost table of a partition tree; the relation itself if it is in none. A partition that is
+// being detached concurrently has no ancestors any more.
 Oid
 root_of(Relation rel)
 {
-	return rel->rd_rel->relispartition ? llast_oid(get_partition_ancestors(RelationGetRelid(rel)))
-	                                   : RelationGetRelid(rel);
+	List *ancestors =
+		rel->rd_rel->relispartition ? get_partition_ancestors(RelationGetRelid(rel)) : NIL;
+
+	return ancestors != NIL ? llast_oid(ancestors) : RelationGetRelid(rel);
 }
 
 RelationRole
@@ -187,8 +190,33 @@ add_key_column(StreamRelation *relation, Relation rel, AttrNumber attnum)
 	KeyColumn *column = &relation->key_columns[relation->nkeys++];
 
 	key_column_compile(column, attnum, TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid);
-	column->masked = relation->masked[attnum - 1];
 	avoid_user_code(column, TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid);
+}
+
+// Must a column be hidden in keys? A prefix may record keys in clear although it masks the column;
+// another prefix, and the policy, may forbid that.
+bool
+is_key_masked(const Stream *stream, Relation rel, const List *plans, Oid root, AttrNumber attnum)
+{
+	ListCell *cell;
+
+	if (!policy_allows_column(&stream->policy, get_namespace_name(get_rel_namespace(root)),
+	                          get_rel_name(root),
+	                          NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname)))
+		return true;
+	foreach (cell, plans)
+	{
+		const Plan *plan = (const Plan *) lfirst(cell);
+		const Column *column = plan_column(plan, attnum);
+		bool masked = column == nullptr || column->mask != nullptr;
+
+		for (int i = 0; i < plan->nkeys; i++)
+			if (plan->key_columns[i].attnum == attnum)
+				masked = plan->key_columns[i].masked;
+		if (masked)
+			return true;
+	}
+	return false;
 }
 
 // The key by which an index identifies rows.
@@ -207,7 +235,8 @@ compile_index_key(StreamRelation *relation, Relation rel, Oid index_oid)
 
 // The key of records: as it is recorded, else the primary key, else what identifies rows.
 void
-compile_key(StreamRelation *relation, Relation rel, const List *plans)
+compile_key(const Stream *stream, StreamRelation *relation, Relation rel, const List *plans,
+            Oid root)
 {
 	ListCell *cell;
 
@@ -220,23 +249,21 @@ compile_key(StreamRelation *relation, Relation rel, const List *plans)
 			continue;
 		relation->nkeys = plan->nkeys;
 		memcpy(relation->key_columns, plan->key_columns, sizeof(KeyColumn) * (size_t) plan->nkeys);
-		// the key may be recorded in clear; another prefix, or the policy, may forbid that
 		for (int i = 0; i < relation->nkeys; i++)
 		{
 			AttrNumber attnum = relation->key_columns[i].attnum;
-			Column *column = plan_column(plan, attnum);
 
 			avoid_user_code(&relation->key_columns[i],
 			                TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid);
-			if (column != nullptr && column->mask == nullptr)
-				relation->key_columns[i].masked |=
-					relation->masked[relation->key_columns[i].attnum - 1];
 		}
 	}
 	if (relation->nkeys == 0)
 		compile_index_key(relation, rel, rel->rd_pkindex);
 	if (relation->nkeys == 0)
 		compile_index_key(relation, rel, rel->rd_replidindex);
+	for (int i = 0; i < relation->nkeys; i++)
+		relation->key_columns[i].masked =
+			is_key_masked(stream, rel, plans, root, relation->key_columns[i].attnum);
 }
 
 void
@@ -337,7 +364,7 @@ relation_compile(Stream *stream, StreamRelation *relation, Relation rel)
 
 	relation->role = find_role(stream, root);
 	relation->natts = RelationGetDescr(rel)->natts;
-	if (relation->role == RelationRole::ordinary)
+	if (relation->role == RelationRole::ordinary || relation->role == RelationRole::annotations)
 		recorded = find_recorded(stream, rel);
 	relation->withheld = recorded.lost;
 	if (stream->options.publications != NIL)
@@ -350,7 +377,7 @@ relation_compile(Stream *stream, StreamRelation *relation, Relation rel)
 	choose_actions(stream, relation, recorded.plans, root);
 	compile_columns(stream, relation, rel, recorded.plans, root);
 	compile_identity(relation, rel);
-	compile_key(relation, rel, recorded.plans);
+	compile_key(stream, relation, rel, recorded.plans, root);
 	compile_virtual_columns(relation, rel);
 	if (relation->role != RelationRole::ordinary)
 		find_audit_columns(relation);
@@ -360,7 +387,8 @@ relation_compile(Stream *stream, StreamRelation *relation, Relation rel)
 		relation->exact_comparison |= ((const Plan *) lfirst(cell))->exact_comparison;
 	relation->row = make_row(relation->natts);
 	relation->old_row = make_row(relation->natts);
-	relation->tuple_desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	// with the values that old rows have in columns that were added later
+	relation->tuple_desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
 	if (stream->format->compile != nullptr)
 		stream->format->compile(stream, relation, rel);
 }

@@ -100,6 +100,9 @@ evaluate(const VirtualColumn *column, ExprContext *expressions, Datum *value, bo
 	MemoryContext context = CurrentMemoryContext;
 	bool volatile done = true;
 
+	// it could not even be compiled
+	if (column->expression == nullptr)
+		return false;
 	PG_TRY();
 	{
 		*value = ExecEvalExpr(column->expression, expressions, isnull);

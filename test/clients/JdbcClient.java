@@ -94,7 +94,7 @@ public class JdbcClient {
 				file.write((line + "\n").getBytes(StandardCharsets.UTF_8));
 				done = place;
 				if (--left == 0)
-					Runtime.getRuntime().halt(1);
+					Runtime.getRuntime().halt(42);
 				end = line.contains("\"prefix\":\"end\"");
 			}
 			// a batch ends where its transaction ends, or before: this confirms nothing that is still to come

@@ -43,16 +43,16 @@ const service = new LogicalReplicationService(JSON.parse(conninfo), { acknowledg
 service.on('data', (lsn, lines) => {
     for (const line of lines) {
         const record = JSON.parse(line);
-        const isEnd = record.kind === 'message' && record.prefix === 'end';
-        if (isAfter(place(record), done)) {
+        const isNew = isAfter(place(record), done);
+        if (isNew) {
             fs.writeSync(file, line + '\n');
             done = place(record);
             if (--left === 0)
-                process.exit(1);
+                process.exit(42);
         }
-        if (record.kind === 'commit' || isEnd)
+        if (record.kind === 'commit' || record.kind === 'message' && !record.transactional)
             service.acknowledge(before(record.end_lsn ?? record.lsn));
-        if (isEnd)
+        if (isNew && record.prefix === 'end')
             service.stop();
     }
 });

@@ -43,7 +43,7 @@ def consume(message):
         done = place(record)
         left -= 1
         if left == 0:
-            os._exit(1)
+            os._exit(42)
         if record['kind'] == 'message' and record['prefix'] == 'end':
             message.cursor.send_feedback(flush_lsn=message.data_start, force=True)
             raise StopReplication

@@ -29,15 +29,16 @@ const service = new LogicalReplicationService(JSON.parse(conninfo), { acknowledg
 
 service.on('data', (lsn, object) => {
     if (--left === 0)
-        process.exit(1);
+        process.exit(42);
     transaction.push(object);
     if (!ends(object))
         return;
-    if (number(end(object)) > done)
+    const isNew = number(end(object)) > done;
+    if (isNew)
         fs.writeSync(file, transaction.map((object) => JSON.stringify(object) + '\n').join(''));
     transaction = [];
     service.acknowledge(before(end(object)));
-    if (object.prefix === 'end')
+    if (isNew && object.prefix === 'end')
         service.stop();
 });
 service.on('heartbeat', (lsn) => transaction.length === 0 && service.acknowledge(before(lsn)));

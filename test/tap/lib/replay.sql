@@ -7,6 +7,8 @@ CREATE TABLE replay.records (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, 
 -- What waits for the end of its transaction.
 CREATE TABLE replay.held (n bigint PRIMARY KEY, xid bigint, subxid bigint, r jsonb);
 CREATE INDEX ON replay.held (xid);
+-- Transactions that have ended: after an interruption they may come again.
+CREATE TABLE replay.ended (xid bigint PRIMARY KEY);
 CREATE TABLE replay.faults (n bigint, fault text);
 -- What is asked of the catalog once for each table.
 CREATE TABLE replay.shapes (schema text, name text, is_full boolean, columns text[], keyed text, insertion text, deletion text, whole text,
@@ -126,6 +128,7 @@ BEGIN
 		PERFORM replay.apply(h.n, h.r) FROM (SELECT n, r FROM replay.held WHERE xid = x ORDER BY n) h;
 	END IF;
 	DELETE FROM replay.held WHERE xid = x;
+	INSERT INTO replay.ended VALUES (x);
 END
 $$;
 
@@ -138,8 +141,9 @@ BEGIN
 	FOR record IN SELECT * FROM replay.records ORDER BY n LOOP
 		what := record.line::jsonb;
 		x := (what ->> 'xid')::bigint;
+		CONTINUE WHEN EXISTS (SELECT FROM replay.ended WHERE xid = x);
 		CASE what ->> 'kind'
-			WHEN 'begin' THEN NULL;
+			WHEN 'begin' THEN DELETE FROM replay.held WHERE xid = x;
 			WHEN 'commit' THEN PERFORM replay.finish(x, true);
 			WHEN 'commit_prepared' THEN PERFORM replay.finish(x, true);
 			WHEN 'rollback_prepared' THEN PERFORM replay.finish(x, false);
