@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "capture/plan.hpp"
-#include "decode/buffer.hpp"
+#include "caught.hpp"
 
 namespace carbonite
 {
@@ -280,21 +280,11 @@ sweep(void)
 ExprState *
 expression_compile(Node *expression)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ExprState *volatile result = nullptr;
+	ExprState *result = nullptr;
 
-	PG_TRY();
-	{
-		result = ExecInitExpr(expression_planner((Expr *) expression), nullptr);
-	}
-	PG_CATCH();
-	{
-		if (!HistoricSnapshotActive() || !error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	if (!HistoricSnapshotActive())
+		return ExecInitExpr(expression_planner((Expr *) expression), nullptr);
+	succeeds([&] { result = ExecInitExpr(expression_planner((Expr *) expression), nullptr); });
 	return result;
 }
 

@@ -1,6 +1,7 @@
 // Buffers, numbers and JSON strings. PG world.
 
 #include "decode/buffer.hpp"
+#include "caught.hpp"
 
 namespace carbonite
 {
@@ -166,26 +167,14 @@ put_utf8(Buffer *buffer, const char *text, size_t length, bool is_json)
 const char *
 to_utf8(const char *text, size_t length)
 {
-	MemoryContext context = CurrentMemoryContext;
-	const char *volatile utf8 = nullptr;
+	const char *utf8 = nullptr;
 
 	if (GetDatabaseEncoding() == PG_SQL_ASCII)
 		return pg_verify_mbstr(PG_UTF8, text, (int) length, true) ? pnstrdup(text, length)
 		                                                          : nullptr;
 	if (!IsTransactionState())
 		return nullptr;
-	PG_TRY();
-	{
-		utf8 = pg_server_to_any(pnstrdup(text, length), (int) length, PG_UTF8);
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	succeeds([&] { utf8 = pg_server_to_any(pnstrdup(text, length), (int) length, PG_UTF8); });
 	return utf8;
 }
 
@@ -208,19 +197,22 @@ put_ascii(Buffer *buffer, const char *text, size_t length, bool is_json)
 			put_utf8(buffer, text + i, 1, is_json);
 }
 
-} // namespace
-
-bool
-error_is_of_the_value(int sqlstate)
+// Puts a number in hexadecimal, upper case, without leading zeros.
+void
+put_hex_number(Buffer *buffer, uint32 number)
 {
-	int category = ERRCODE_TO_CATEGORY(sqlstate);
+	char text[8];
+	int begin = (int) sizeof(text);
 
-	// a transaction that is sent while it is in progress may end in the middle: see
-	// HandleConcurrentAbort() in genam.c
-	return category != ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED) &&
-	       category != ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) &&
-	       sqlstate != ERRCODE_OUT_OF_MEMORY;
+	do
+	{
+		text[--begin] = "0123456789ABCDEF"[number & 0x0F];
+		number >>= 4;
+	} while (number > 0);
+	put_bytes(buffer, text + begin, sizeof(text) - (size_t) begin);
 }
+
+} // namespace
 
 void
 buffer_init(Buffer *buffer, MemoryContext context, size_t limit)
@@ -287,10 +279,9 @@ put_integer(Buffer *buffer, int64 number)
 void
 put_lsn(Buffer *buffer, XLogRecPtr lsn)
 {
-	char text[32];
-
-	put_bytes(buffer, text,
-	          (size_t) snprintf(text, sizeof(text), "%X/%X", (uint32) (lsn >> 32), (uint32) lsn));
+	put_hex_number(buffer, (uint32) (lsn >> 32));
+	put_char(buffer, '/');
+	put_hex_number(buffer, (uint32) lsn);
 }
 
 void

@@ -20,9 +20,6 @@ struct Buffer
 	MemoryContext context;
 };
 
-// May a caught error be told of in the stream, instead of ending it?
-bool error_is_of_the_value(int sqlstate);
-
 void buffer_init(Buffer *buffer, MemoryContext context, size_t limit);
 
 // Makes room, growing the buffer; false if the limit does not allow that.
@@ -67,7 +64,8 @@ buffer_reserve(Buffer *buffer, size_t bytes)
 inline void
 put_bytes(Buffer *buffer, const char *bytes, size_t length)
 {
-	if (unlikely(!buffer_reserve(buffer, length)))
+	// of nothing, even the address may be null
+	if (unlikely(length == 0 || !buffer_reserve(buffer, length)))
 		return;
 	memcpy(buffer->data + buffer->length, bytes, length);
 	buffer->length += length;

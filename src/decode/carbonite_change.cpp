@@ -276,7 +276,9 @@ carbonite_change(Stream *stream, Transaction *transaction, StreamRelation *relat
 	const Row *row = shown_row(change);
 	Shown shown = {};
 
-	shown.digests = row != nullptr && row_bytes(relation, row) > stream->options.max_record_bytes;
+	// functions of types are not asked to write what is too large anyway
+	shown.digests = row != nullptr && row->has_external &&
+	                row_bytes(relation, row) > stream->options.max_record_bytes;
 	record_begin(&stream->output);
 	if (!put_record(stream, transaction, relation, change, &shown))
 	{

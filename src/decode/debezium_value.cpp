@@ -1,6 +1,7 @@
 // Values as Debezium shows them in JSON without schemas. What it leaves out, types that it does not
 // know, is shown as text. PG world.
 
+#include "caught.hpp"
 #include "capture/fixed_settings.hpp"
 #include "decode/debezium.hpp"
 
@@ -343,9 +344,8 @@ bool
 debezium_put_value(Buffer *buffer, DebeziumWriter *writer, Datum datum, int *sqlstate)
 {
 	OutputSettings session;
-	MemoryContext context = CurrentMemoryContext;
 	size_t length = buffer->length;
-	bool volatile done = true;
+	bool overflowed = buffer->overflowed;
 
 	if (!writer->guarded)
 	{
@@ -353,25 +353,13 @@ debezium_put_value(Buffer *buffer, DebeziumWriter *writer, Datum datum, int *sql
 		return true;
 	}
 	session = output_settings_fix();
-	PG_TRY();
-	{
-		put_by_function(buffer, writer, datum);
-		output_settings_restore(&session);
-	}
-	PG_CATCH();
-	{
-		output_settings_restore(&session);
-		*sqlstate = geterrcode();
-		if (!error_is_of_the_value(*sqlstate))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		forget_calls(writer);
+	if (succeeds([&] { put_by_function(buffer, writer, datum); },
+	             [&] { output_settings_restore(&session); }, sqlstate))
+		return true;
+	forget_calls(writer);
+	if (!overflowed)
 		buffer_truncate(buffer, length);
-		done = false;
-	}
-	PG_END_TRY();
-	return done;
+	return false;
 }
 
 void

@@ -61,7 +61,7 @@ begin(Stream *stream, Transaction *transaction)
 	put_char(buffer, ',');
 	put_bytes(buffer, transaction->identity.data, transaction->identity.length);
 	record_end(&stream->output, stream->ctx->write_location,
-	           has_meta ? RecordEnd::meta_and_brace : RecordEnd::brace);
+	           has_meta ? RecordEnd::all_meta : RecordEnd::brace);
 }
 
 // Puts a record that ends a transaction, or a stage of it.
@@ -82,7 +82,7 @@ put_end(Stream *stream, Transaction *transaction, const char *kind, bool has_cou
 		put_text(buffer, ",\"records\":");
 		put_unsigned(buffer, transaction->records);
 	}
-	record_end(&stream->output, stream->ctx->write_location, RecordEnd::meta_and_brace);
+	record_end(&stream->output, stream->ctx->write_location, RecordEnd::all_meta);
 }
 
 void

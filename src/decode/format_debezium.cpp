@@ -154,7 +154,7 @@ put_begin(Stream *stream, const Transaction *transaction, XLogRecPtr lsn)
 	put_transaction_id(buffer, transaction, lsn);
 	put_text(buffer, ",\"event_count\":null,\"data_collections\":null,");
 	put_milliseconds(buffer, unix_microseconds(transaction->time));
-	record_end(&stream->output, lsn, has_meta ? RecordEnd::meta_and_brace : RecordEnd::brace);
+	record_end(&stream->output, lsn, has_meta ? RecordEnd::all_meta : RecordEnd::brace);
 }
 
 void
@@ -208,7 +208,7 @@ commit(Stream *stream, Transaction *transaction)
 			record_lift_limit(&stream->output);
 			put_end(stream, transaction, false);
 		}
-		record_end(&stream->output, stream->ctx->write_location, RecordEnd::meta_and_brace);
+		record_end(&stream->output, stream->ctx->write_location, RecordEnd::all_meta);
 	}
 	state->last_commit = transaction->end_lsn;
 }

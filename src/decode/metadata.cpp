@@ -3,6 +3,7 @@
 // subtransaction it came from, as long as that may roll back. What is taken in is bounded, and so
 // are memory and the time it takes to merge. PG world.
 
+#include "caught.hpp"
 #include "decode/stream.hpp"
 
 namespace carbonite
@@ -210,23 +211,11 @@ metadata_text(Metadata *meta)
 Jsonb *
 parse_json(const char *text, size_t length)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Jsonb *volatile result = nullptr;
+	Jsonb *result = nullptr;
 	char *copy = pnstrdup(text, length);
 
-	PG_TRY();
-	{
-		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		result = nullptr;
-	}
-	PG_END_TRY();
+	succeeds([&]
+	         { result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy))); });
 	return result;
 }
 

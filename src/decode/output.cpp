@@ -25,6 +25,10 @@ constexpr int ticks_per_look = 16;
 constexpr int header_time_offset = 1 + 2 * sizeof(XLogRecPtr);
 constexpr int header_bytes = header_time_offset + sizeof(TimestampTz);
 
+// More metadata than this is not repeated on every record: the first and the last have it.
+constexpr size_t most_repeated_bytes = 16 * 1024;
+constexpr char much_meta[] = ",\"meta\":{\"carbonite_omitted\":true}}";
+
 // Metadata may be many times as large as the records that it is added to. A message of several
 // records ends when it is this large, and a queue of them is sent.
 constexpr size_t most_message_bytes = 16 * 1024 * 1024;
@@ -46,7 +50,10 @@ append_record(Output *output, int index, const char *meta, size_t meta_length)
 	const Record *record = &output->records[index];
 
 	append(output->ctx, output->buffer.data + begin, record->end - begin);
-	if (record->how == RecordEnd::meta_and_brace && meta_length > 0)
+	if (record->how == RecordEnd::meta_and_brace && meta_length > most_repeated_bytes)
+		append(output->ctx, much_meta, strlen(much_meta));
+	else if ((record->how == RecordEnd::meta_and_brace || record->how == RecordEnd::all_meta) &&
+	         meta_length > 0)
 	{
 		append(output->ctx, ",\"meta\":{", strlen(",\"meta\":{"));
 		append(output->ctx, meta, meta_length);
@@ -110,7 +117,8 @@ count_records(const Output *output, int first, size_t meta_length)
 		return 1;
 	for (int i = first; i < output->nrecords; i++, count++)
 	{
-		bytes += output->records[i].end - (i > 0 ? output->records[i - 1].end : 0) + meta_length;
+		bytes += output->records[i].end - (i > 0 ? output->records[i - 1].end : 0) +
+		         Min(meta_length, most_repeated_bytes);
 		if (count > 0 && bytes > most_message_bytes)
 			break;
 	}
@@ -175,8 +183,8 @@ record_end(Output *output, XLogRecPtr lsn, RecordEnd how)
 		output->records =
 			(Record *) repalloc(output->records, sizeof(Record) * (size_t) output->capacity);
 	}
-	if (output->nrecords == 0 && output->batch_bytes > 0)
-		output->since = GetCurrentTimestamp();
+	if (output->nrecords == 0)
+		output->since = 0;
 	output->records[output->nrecords++] = Record{output->buffer.length, lsn, how};
 }
 
@@ -193,8 +201,12 @@ output_maybe_flush(Output *output, const char *meta, size_t meta_length)
 		output_flush(output, meta, meta_length);
 	else if (++output->ticks >= ticks_per_look)
 	{
+		TimestampTz now = GetCurrentTimestamp();
+
 		output->ticks = 0;
-		if (GetCurrentTimestamp() - output->since >= (int64) output->batch_delay * 1000)
+		if (output->since == 0)
+			output->since = now;
+		if (now - output->since >= (int64) output->batch_delay * 1000)
 			output_flush(output, meta, meta_length);
 	}
 }

@@ -10,9 +10,10 @@ namespace carbonite
 // How a record ends.
 enum class RecordEnd : uint8
 {
-	as_it_is,      // nothing is added
-	brace,         // its closing brace
-	meta_and_brace // the transaction's metadata, if there is any, and the brace
+	as_it_is,       // nothing is added
+	brace,          // its closing brace
+	meta_and_brace, // the transaction's metadata, if there is any, and the brace
+	all_meta        // the same, also if that is much
 };
 
 struct Record
@@ -35,7 +36,7 @@ struct Output
 	int batch_delay;    // ms
 	bool hold;          // records wait for metadata
 	size_t hold_bytes;  // how many bytes may wait
-	TimestampTz since;  // when the first of the records was put
+	TimestampTz since;  // when the clock was first looked at with these records; 0 before
 	int ticks;
 	uint64 bytes_sent;
 	size_t queued; // bytes that wait for the next system call

@@ -2,6 +2,7 @@
 // in the WAL on. One that does not exist has no tables. PG world.
 
 #include "decode/publication.hpp"
+#include "caught.hpp"
 #include "decode/stream.hpp"
 
 namespace carbonite
@@ -88,24 +89,16 @@ compile_filter(Relation rel, Oid listed, Datum filter)
 bool
 passes_filter(ExprState *filter, ExprContext *expressions)
 {
-	MemoryContext context = CurrentMemoryContext;
-	bool volatile result = true;
+	bool result = true;
 
-	PG_TRY();
-	{
-		bool isnull;
-		Datum datum = ExecEvalExprSwitchContext(filter, expressions, &isnull);
+	succeeds(
+		[&]
+		{
+			bool isnull;
+			Datum datum = ExecEvalExprSwitchContext(filter, expressions, &isnull);
 
-		result = !isnull && DatumGetBool(datum);
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
+			result = !isnull && DatumGetBool(datum);
+		});
 	ResetExprContext(expressions);
 	return result;
 }

@@ -2,6 +2,7 @@
 
 #include "decode/record.hpp"
 #include "capture/digest.hpp"
+#include "caught.hpp"
 
 namespace carbonite
 {
@@ -82,39 +83,33 @@ put_plain_key(Buffer *buffer, const StreamRelation *relation, const Row *row)
 void
 put_any_key(Buffer *buffer, const StreamRelation *relation, const Row *row)
 {
-	MemoryContext context = CurrentMemoryContext;
 	size_t length = buffer->length;
-	Datum *texts;
-	bool *nulls;
-	int count;
-
-	PG_TRY();
-	{
-		ArrayType *key = DatumGetArrayTypeP(
-			key_array(relation->key_columns, relation->nkeys, row->values, row->nulls));
-
-		deconstruct_array(key, VARCHAROID, -1, false, TYPALIGN_INT, &texts, &nulls, &count);
-		for (int i = 0; i < count; i++)
+	bool done = succeeds(
+		[&]
 		{
-			put_char(buffer, i == 0 ? '[' : ',');
-			if (nulls[i])
-				put_text(buffer, "null");
-			else
-				put_unicode_string(buffer, VARDATA_ANY(DatumGetPointer(texts[i])),
-				                   VARSIZE_ANY_EXHDR(DatumGetPointer(texts[i])));
-		}
-		put_char(buffer, ']');
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		buffer->length = length;
-		put_text(buffer, "null");
-	}
-	PG_END_TRY();
+			ArrayType *key = DatumGetArrayTypeP(
+				key_array(relation->key_columns, relation->nkeys, row->values, row->nulls));
+			Datum *texts;
+			bool *nulls;
+			int count;
+
+			deconstruct_array(key, VARCHAROID, -1, false, TYPALIGN_INT, &texts, &nulls, &count);
+			for (int i = 0; i < count; i++)
+			{
+				put_char(buffer, i == 0 ? '[' : ',');
+				if (nulls[i])
+					put_text(buffer, "null");
+				else
+					put_unicode_string(buffer, VARDATA_ANY(DatumGetPointer(texts[i])),
+				                       VARSIZE_ANY_EXHDR(DatumGetPointer(texts[i])));
+			}
+			put_char(buffer, ']');
+		});
+
+	if (done)
+		return;
+	buffer->length = length;
+	put_text(buffer, "null");
 }
 
 } // namespace

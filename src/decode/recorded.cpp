@@ -2,6 +2,7 @@
 // change's place in the WAL. PG world.
 
 #include "decode/recorded.hpp"
+#include "caught.hpp"
 
 namespace carbonite
 {
@@ -59,25 +60,21 @@ may_speak_for(Relation rel, Oid schema, Oid triggers)
 Plan *
 try_compile_plan(Oid triggers, Relation rel)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Plan *volatile plan = nullptr;
+	Plan *plan = nullptr;
 
 	// values in TOAST are fetched by those who have a snapshot only
 	PushActiveSnapshot(GetCatalogSnapshot(triggers));
-	PG_TRY();
-	{
-		plan = plan_compile(triggers, rel);
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	succeeds([&] { plan = plan_compile(triggers, rel); });
 	PopActiveSnapshot();
 	return plan;
+}
+
+// A fixed text tells nothing, a digest whether values are equal, the last characters more.
+bool
+is_stricter(const Mask *mask, const Mask *other)
+{
+	return mask->kind != other->kind &&
+	       (mask->kind == MaskKind::fixed || other->kind == MaskKind::last);
 }
 
 } // namespace
@@ -134,7 +131,7 @@ recorded_excludes(const List *plans, AttrNumber attnum, Mask **mask)
 
 		if (column == nullptr)
 			return true;
-		if (column->mask != nullptr && (*mask == nullptr || column->mask->kind == MaskKind::fixed))
+		if (column->mask != nullptr && (*mask == nullptr || is_stricter(column->mask, *mask)))
 			*mask = column->mask;
 	}
 	return false;

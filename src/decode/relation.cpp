@@ -2,6 +2,7 @@
 
 #include <initializer_list>
 
+#include "caught.hpp"
 #include "decode/stream.hpp"
 
 namespace carbonite
@@ -77,6 +78,7 @@ drop_all(Relations *relations)
 			MemoryContextDelete(relation->context);
 		hash_search(relations->table, &relation->relid, HASH_REMOVE, nullptr);
 	}
+	relations->last = nullptr;
 	list_free(relations->triggers);
 	relations->triggers = NIL;
 	relations->valid = true;
@@ -100,29 +102,6 @@ compile_anew(Stream *stream, StreamRelation *relation, Relation rel)
 	relation_compile(stream, relation, rel);
 	MemoryContextSwitchTo(caller);
 	relation->valid = messages == messages_before;
-}
-
-// Applies a mask; false if the value has no text, as one of hundreds of megabytes.
-bool
-try_mask(Mask *mask, const MaskedRow *row, JsonValue *result)
-{
-	MemoryContext context = CurrentMemoryContext;
-	bool volatile done = true;
-
-	PG_TRY();
-	{
-		mask_apply(mask, row, result);
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		done = false;
-	}
-	PG_END_TRY();
-	return done;
 }
 
 } // namespace
@@ -171,6 +150,9 @@ stream_relation(Stream *stream, Relation rel)
 	StreamRelation *relation;
 	bool found;
 
+	if (likely(relations->valid && relations->last != nullptr && relations->last->relid == relid &&
+	           relations->last->valid))
+		return relations->last;
 	if (unlikely(!relations->valid || hash_get_num_entries(relations->table) > max_relations))
 		drop_all(relations);
 	relation = (StreamRelation *) hash_search(relations->table, &relid, HASH_ENTER, &found);
@@ -181,6 +163,7 @@ stream_relation(Stream *stream, Relation rel)
 	}
 	if (unlikely(!relation->valid))
 		compile_anew(stream, relation, rel);
+	relations->last = relation;
 	return relation;
 }
 
@@ -201,7 +184,7 @@ masked_value(const StreamRelation *relation, const StreamColumn *column, const R
 	for (int i = 0; i < relation->nkeys; i++)
 		bound = bound && !row->missing[relation->key_columns[i].attnum - 1];
 	if ((column->mask->kind == MaskKind::hashed && !bound) ||
-	    !try_mask(column->mask, &masked, result))
+	    !succeeds([&] { mask_apply(column->mask, &masked, result); }))
 	{
 		mask_compile_fixed(&fixed, mask_text);
 		mask_apply(&fixed, &masked, result);

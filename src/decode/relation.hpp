@@ -78,8 +78,9 @@ struct StreamRelation
 struct Relations
 {
 	HTAB *table;
-	bool valid;     // false: all are to be compiled anew
-	List *triggers; // OIDs of the prefixes' tables `triggers`
+	StreamRelation *last; // that was asked for, or null
+	bool valid;           // false: all are to be compiled anew
+	List *triggers;       // OIDs of the prefixes' tables `triggers`
 };
 
 void relations_init(Stream *stream);

@@ -289,6 +289,7 @@ make_row(int natts)
 	row->values = (Datum *) palloc0(sizeof(Datum) * (size_t) Max(natts, 1));
 	row->nulls = (bool *) palloc0(sizeof(bool) * (size_t) Max(natts, 1));
 	row->missing = (bool *) palloc0(sizeof(bool) * (size_t) Max(natts, 1));
+	row->has_external = false;
 	return row;
 }
 

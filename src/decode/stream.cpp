@@ -1,6 +1,7 @@
 // What is decoded becomes records: relations are looked up, filters applied, rows taken apart, and
 // metadata gathered. PG world.
 
+#include "caught.hpp"
 #include "decode/publication.hpp"
 #include "decode/stream.hpp"
 
@@ -97,26 +98,10 @@ row_op(const ReorderBufferChange *change)
 bool
 evaluate(const VirtualColumn *column, ExprContext *expressions, Datum *value, bool *isnull)
 {
-	MemoryContext context = CurrentMemoryContext;
-	bool volatile done = true;
-
 	// it could not even be compiled
 	if (column->expression == nullptr)
 		return false;
-	PG_TRY();
-	{
-		*value = ExecEvalExpr(column->expression, expressions, isnull);
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		done = false;
-	}
-	PG_END_TRY();
-	return done;
+	return succeeds([&] { *value = ExecEvalExpr(column->expression, expressions, isnull); });
 }
 
 // Computes virtual columns of a row that is complete. One that cannot be computed is null.
@@ -252,7 +237,12 @@ is_message_chosen(const Stream *stream, const Message *message)
 void
 stream_deform(const StreamRelation *relation, HeapTuple tuple, Row *row)
 {
+	bool had_external = row->has_external;
+
 	heap_deform_tuple(tuple, relation->tuple_desc, row->values, row->nulls);
+	row->has_external = HeapTupleHasExternal(tuple);
+	if (likely(!row->has_external && !had_external))
+		return;
 	for (int i = 0; i < relation->natts; i++)
 		row->missing[i] = !row->nulls[i] && TupleDescAttr(relation->tuple_desc, i)->attlen == -1 &&
 		                  VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(row->values[i]));

@@ -45,7 +45,8 @@ struct Row
 {
 	Datum *values;
 	bool *nulls;
-	bool *missing; // unchanged values that the WAL does not have
+	bool *missing;     // unchanged values that the WAL does not have
+	bool has_external; // some values lie, or lay, outside of the tuple; else none is missing
 };
 
 // A change of a row, as formats write it.

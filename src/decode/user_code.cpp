@@ -7,6 +7,9 @@ namespace carbonite
 namespace
 {
 
+// Also bounds how deep the search goes.
+constexpr int most_types = 2000;
+
 // Functions in C are created by superusers.
 bool
 is_user_code(Oid function)
@@ -32,22 +35,43 @@ has_user_cast(Oid type)
 	       OidIsValid(function) && is_user_code(function);
 }
 
+bool casts(Oid type, int *budget);
+
 bool
-any_column_casts(Oid relid)
+any_column_casts(Oid relid, int *budget)
 {
 	Relation rel = OidIsValid(relid) ? RelationIdGetRelation(relid) : nullptr;
-	bool result = false;
+	bool result = rel == nullptr;
 
-	if (rel == nullptr)
-		return true;
-	for (int i = 0; i < RelationGetDescr(rel)->natts; i++)
+	for (int i = 0; rel != nullptr && !result && i < RelationGetDescr(rel)->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
 
-		result = result || (!att->attisdropped && casts_to_json_by_user_code(att->atttypid));
+		result = !att->attisdropped && casts(att->atttypid, budget);
 	}
-	RelationClose(rel);
+	if (rel != nullptr)
+		RelationClose(rel);
 	return result;
+}
+
+// Looks at a type and those it is made of, as long as there is a budget: types that nest can be
+// made to have any number of parts.
+bool
+casts(Oid type, int *budget)
+{
+	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
+
+	if (--*budget < 0)
+		return true;
+	if (OidIsValid(element))
+		return casts(element, budget);
+	// an anonymous record may have columns of any type
+	if (base == RECORDOID || base == RECORDARRAYOID)
+		return true;
+	if (type_is_rowtype(base))
+		return any_column_casts(get_typ_typrelid(base), budget);
+	return has_user_cast(base);
 }
 
 } // namespace
@@ -55,18 +79,9 @@ any_column_casts(Oid relid)
 bool
 casts_to_json_by_user_code(Oid type)
 {
-	Oid base = getBaseType(type);
-	Oid element = get_element_type(base);
+	int budget = most_types;
 
-	check_stack_depth();
-	if (OidIsValid(element))
-		return casts_to_json_by_user_code(element);
-	// an anonymous record may have columns of any type
-	if (base == RECORDOID || base == RECORDARRAYOID)
-		return true;
-	if (type_is_rowtype(base))
-		return any_column_casts(get_typ_typrelid(base));
-	return has_user_cast(base);
+	return casts(type, &budget);
 }
 
 void

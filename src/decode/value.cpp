@@ -4,6 +4,7 @@
 
 #include "decode/value.hpp"
 #include "capture/fixed_settings.hpp"
+#include "caught.hpp"
 #include "decode/user_code.hpp"
 
 namespace carbonite
@@ -78,30 +79,18 @@ bool
 put_guarded(Buffer *buffer, ValueWriter *writer, Datum datum, int *sqlstate)
 {
 	OutputSettings session = output_settings_fix();
-	MemoryContext context = CurrentMemoryContext;
 	size_t length = buffer->length;
 	bool overflowed = buffer->overflowed;
-	bool volatile done = true;
+	bool done = succeeds([&] { put_converted(buffer, writer, datum); },
+	                     [&] { output_settings_restore(&session); }, sqlstate);
 
-	PG_TRY();
-	{
-		put_converted(buffer, writer, datum);
-		output_settings_restore(&session);
-	}
-	PG_CATCH();
-	{
-		output_settings_restore(&session);
-		*sqlstate = geterrcode();
-		if (!error_is_of_the_value(*sqlstate))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		if (!overflowed)
-			buffer_truncate(buffer, length);
-		done = false;
-	}
-	PG_END_TRY();
-	return done;
+	if (done)
+		return true;
+	// what the function kept between calls may be incomplete
+	writer->converter.function.fn_extra = nullptr;
+	if (!overflowed)
+		buffer_truncate(buffer, length);
+	return false;
 }
 
 ValueKind

@@ -1,5 +1,6 @@
 // What is constant for a relation, common to both versions. PG world.
 
+#include "caught.hpp"
 #include "decode/wal2json.hpp"
 
 namespace carbonite
@@ -27,22 +28,14 @@ is_json_already(const char *name)
 char *
 default_text(const char *expression)
 {
-	MemoryContext context = CurrentMemoryContext;
-	char *volatile result = nullptr;
+	char *result = nullptr;
 
-	PG_TRY();
-	{
-		result = TextDatumGetCString(DirectFunctionCall2(
-			pg_get_expr, CStringGetTextDatum(expression), ObjectIdGetDatum(InvalidOid)));
-	}
-	PG_CATCH();
-	{
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	succeeds(
+		[&]
+		{
+			result = TextDatumGetCString(DirectFunctionCall2(
+				pg_get_expr, CStringGetTextDatum(expression), ObjectIdGetDatum(InvalidOid)));
+		});
 	return result;
 }
 

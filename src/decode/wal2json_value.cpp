@@ -4,6 +4,7 @@
 
 #include <cfloat>
 
+#include "caught.hpp"
 #include "decode/record.hpp"
 #include "decode/wal2json.hpp"
 
@@ -247,32 +248,21 @@ is_larger(const TextWriter *writer, Datum datum, size_t bytes)
 void
 put_output(Buffer *buffer, TextWriter *writer, Datum datum)
 {
-	MemoryContext context = CurrentMemoryContext;
 	size_t length = buffer->length;
 	int session_bytea_output = bytea_output;
+	int sqlstate;
 
 	bytea_output = BYTEA_OUTPUT_HEX;
-	PG_TRY();
-	{
-		put_quoted(buffer, OutputFunctionCall(&writer->function, datum));
-		bytea_output = session_bytea_output;
-	}
-	PG_CATCH();
-	{
-		bytea_output = session_bytea_output;
-		if (!error_is_of_the_value(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		// what it kept between calls may be incomplete
-		writer->function.fn_extra = nullptr;
-		buffer_truncate(buffer, length);
-		if (is_larger(writer, datum, buffer->limit - length))
-			buffer_overflow(buffer);
-		else
-			put_text(buffer, "null");
-	}
-	PG_END_TRY();
+	if (succeeds([&] { put_quoted(buffer, OutputFunctionCall(&writer->function, datum)); },
+	             [&] { bytea_output = session_bytea_output; }, &sqlstate))
+		return;
+	// what it kept between calls may be incomplete
+	writer->function.fn_extra = nullptr;
+	buffer_truncate(buffer, length);
+	if (is_larger(writer, datum, buffer->limit - length))
+		buffer_overflow(buffer);
+	else
+		put_text(buffer, "null");
 }
 
 } // namespace

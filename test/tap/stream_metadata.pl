@@ -97,6 +97,8 @@ my $meta = $records[-1]{meta};
 ok(scalar(keys %$meta) > 1000 && length(canonical($meta)) < 400000 && $meta->{carbonite_omitted}, 'what is taken in is bounded, and that is told');
 @records = stream_of(q{BEGIN; SELECT carbonite.insert_transaction(jsonb_build_object('big', repeat('x', 500000))); INSERT INTO t VALUES (61); COMMIT});
 is_deeply([ keys %{ $records[-1]{meta} } ], ['carbonite_omitted'], 'so is a row');
+@records = stream_of(q{BEGIN; SELECT carbonite.insert_transaction(jsonb_build_object('big', repeat('x', 50000))); INSERT INTO t VALUES (63); COMMIT});
+is(join(' ', map { join ',', keys %{ $_->{meta} } } @records), 'big carbonite_omitted big', 'much of it is not repeated on every record');
 is(metas('change', stream_of(q{BEGIN; SELECT carbonite.annotate('{"a": 1}'); INSERT INTO t VALUES (62); COMMIT}, 'annotations', 'off')), 'null', 'annotations=off');
 
 # Statetrace: the three shapes of its table.
