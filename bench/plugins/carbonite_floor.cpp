@@ -1,4 +1,6 @@
-// An output plugin that does nothing: what the server's part of decoding costs.
+// An output plugin that does nothing: what the server's part of decoding costs. With the option
+// `send` it sends that many bytes for each transaction, which is the least that a plugin does that
+// sends something.
 
 #include "pg.hpp"
 
@@ -10,10 +12,17 @@ extern "C"
 namespace
 {
 
+int bytes;
+
 void
-startup(LogicalDecodingContext *, OutputPluginOptions *options, bool)
+startup(LogicalDecodingContext *ctx, OutputPluginOptions *options, bool)
 {
+	ListCell *cell;
+
 	options->output_type = OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
+	bytes = 0;
+	foreach (cell, ctx->output_plugin_options)
+		bytes = atoi(strVal(((DefElem *) lfirst(cell))->arg));
 }
 
 void
@@ -27,8 +36,13 @@ change(LogicalDecodingContext *, ReorderBufferTXN *, Relation, ReorderBufferChan
 }
 
 void
-commit(LogicalDecodingContext *, ReorderBufferTXN *, XLogRecPtr)
+commit(LogicalDecodingContext *ctx, ReorderBufferTXN *, XLogRecPtr)
 {
+	if (bytes == 0)
+		return;
+	OutputPluginPrepareWrite(ctx, true);
+	appendStringInfoSpaces(ctx->out, bytes);
+	OutputPluginWrite(ctx, true);
 }
 
 } // namespace
