@@ -166,12 +166,18 @@ find_own_configuration(Configuration *config, Oid triggers, Oid relid)
 	Relation rel = HistoricSnapshotActive() ? RelationIdGetRelation(triggers)
 	                                        : table_open(triggers, AccessShareLock);
 	int best = 0;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
 	List *rows;
 	ListCell *cell;
 
 	if (rel == nullptr)
 		return;
+	// what is compiled stays; all the rows must not
+	context = AllocSetContextCreate(caller, "carbonite triggers", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
 	rows = read_triggers(rel);
+	MemoryContextSwitchTo(caller);
 	foreach (cell, rows)
 	{
 		HeapTuple tuple = (HeapTuple) lfirst(cell);
@@ -189,7 +195,7 @@ find_own_configuration(Configuration *config, Oid triggers, Oid relid)
 		config->table_prefix = schema;
 		config->table_name = name;
 	}
-	list_free_deep(rows);
+	MemoryContextDelete(context);
 	RelationClose(rel);
 }
 

@@ -22,25 +22,11 @@ struct Constants
 // How the values of a row are shown.
 struct Shown
 {
-	bool digests;     // of large values
-	bool nothing;     // not even small values fit
-	bool failed;      // a value could not be shown
-	Buffer failures;  // which, and why
+	bool digests; // of large values
+	bool nothing; // not even small values fit
+	Failures failures;
 	bool has_missing; // a value is not in the WAL
 };
-
-void
-put_failure(Shown *shown, const StreamColumn *column, int sqlstate)
-{
-	if (!shown->failed)
-		buffer_init(&shown->failures, CurrentMemoryContext, MaxAllocSize);
-	put_char(&shown->failures, shown->failed ? ',' : '{');
-	put_bytes(&shown->failures, column->label, column->label_length);
-	put_text(&shown->failures, "{\"error\":\"");
-	put_string(&shown->failures, unpack_sql_state(sqlstate));
-	put_text(&shown->failures, "\"}");
-	shown->failed = true;
-}
 
 // Puts a column and its value, unless that is shown otherwise. Returns whether it did.
 bool
@@ -57,7 +43,7 @@ put_member(Buffer *buffer, const StreamRelation *relation, StreamColumn *column,
 	put_bytes(buffer, column->label, column->label_length);
 	if (likely(put_column(buffer, relation, column, row, &sqlstate)))
 		return true;
-	put_failure(shown, column, sqlstate);
+	note_failure(&shown->failures, column, sqlstate);
 	buffer->length = length;
 	return false;
 }
@@ -187,12 +173,7 @@ put_omitted(Buffer *buffer, const StreamRelation *relation, const Row *row, cons
 		}
 		put_text(buffer, "}}");
 	}
-	if (shown->failed)
-	{
-		put_text(buffer, ",\"failed\":");
-		put_bytes(buffer, shown->failures.data, shown->failures.length);
-		put_char(buffer, '}');
-	}
+	put_failures(buffer, &shown->failures);
 }
 
 // The row that a record shows: the new one, or of a delete what is known of the old one.
@@ -223,7 +204,7 @@ put_data(Buffer *buffer, const StreamRelation *relation, const Change *change, S
 		put_old(buffer, relation, change, shown);
 	if (unlikely(relation->withheld))
 		put_text(buffer, ",\"withheld\":true");
-	if (unlikely(shown->digests || shown->failed))
+	if (unlikely(shown->digests || shown->failures.any))
 		put_omitted(buffer, relation, row, shown);
 }
 

@@ -19,8 +19,7 @@ struct Shown
 	bool partial;      // of the old row only the columns of the identity are known
 	bool omitted;      // the rows do not fit
 	bool keyless;      // not even the key does
-	bool failed;       // a value could not be shown
-	Buffer failures;   // which, and why
+	Failures failures;
 };
 
 const DebeziumRelation *
@@ -33,19 +32,6 @@ bool
 is_key(const StreamRelation *relation, const StreamColumn *column)
 {
 	return constants_of(relation)->by_primary_key ? column->in_primary_key : column->in_identity;
-}
-
-void
-note_failure(Shown *shown, const StreamColumn *column, int sqlstate)
-{
-	if (!shown->failed)
-		buffer_init(&shown->failures, CurrentMemoryContext, MaxAllocSize);
-	put_char(&shown->failures, shown->failed ? ',' : '{');
-	put_bytes(&shown->failures, column->label, column->label_length);
-	put_text(&shown->failures, "{\"error\":\"");
-	put_string(&shown->failures, unpack_sql_state(sqlstate));
-	put_text(&shown->failures, "\"}");
-	shown->failed = true;
 }
 
 void
@@ -70,7 +56,7 @@ put_member(Buffer *buffer, const StreamRelation *relation, int i, const Row *row
 		put_text(buffer, "null");
 	else if (unlikely(!debezium_put_value(buffer, writer, row->values[index], &sqlstate)))
 	{
-		note_failure(shown, column, sqlstate);
+		note_failure(&shown->failures, column, sqlstate);
 		put_text(buffer, "null");
 	}
 }
@@ -166,12 +152,7 @@ put_envelope(Stream *stream, const StreamRelation *relation, const DebeziumEvent
 		put_text(buffer, ",\"withheld\":true");
 	if (unlikely(shown->omitted))
 		put_omission(buffer, relation, shown);
-	if (unlikely(shown->failed))
-	{
-		put_text(buffer, ",\"failed\":");
-		put_bytes(buffer, shown->failures.data, shown->failures.length);
-		put_char(buffer, '}');
-	}
+	put_failures(buffer, &shown->failures);
 	return !record_overflowed(&stream->output);
 }
 
@@ -199,13 +180,13 @@ make_record(Stream *stream, Transaction *transaction, StreamRelation *relation, 
 		// a key may be too large, too
 		shown.keyless = shown.omitted;
 		shown.omitted = true;
-		shown.failed = false;
+		shown.failures.any = false;
 		if (!put_envelope(stream, relation, &event, &shown))
 		{
 			record_cancel(&stream->output);
 			record_lift_limit(&stream->output);
 			shown.keyless = true;
-			shown.failed = false;
+			shown.failures.any = false;
 			put_envelope(stream, relation, &event, &shown);
 		}
 	}

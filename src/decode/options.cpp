@@ -103,13 +103,15 @@ read_origins(Options *options, const char *name, const char *value)
 	}
 }
 
-// resume-after: an LSN, maybe with the sequence number of a change in that transaction.
+// resume-after: a position behind transactions, as end_lsn, or the LSN of a transaction with the
+// sequence number of a change in it. A transaction may begin to commit where another has ended, so
+// an LSN alone passes over nothing that is at it.
 void
 read_resume_after(Options *options, const char *name, const char *value)
 {
 	uint32 high;
 	uint32 low;
-	uint64 sequence = PG_UINT64_MAX;
+	uint64 sequence = 0;
 	int used = 0;
 
 	require_value(name, value);

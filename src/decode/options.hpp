@@ -49,8 +49,8 @@ struct Options
 	size_t max_record_bytes;
 	size_t metadata_buffer;
 	bool resume;
-	XLogRecPtr resume_lsn; // records up to this one are not sent
-	uint64 resume_sequence;
+	XLogRecPtr resume_lsn;  // what came before it is not sent,
+	uint64 resume_sequence; // nor of the transaction at it the changes up to this one
 };
 
 // Reads the options of a stream, the format's own included. Errors: 22023 for an unknown option or

@@ -119,8 +119,7 @@ is_skipped(const Stream *stream, const Transaction *transaction)
 	ListCell *cell;
 
 	if (options->resume && !XLogRecPtrIsInvalid(transaction->lsn) &&
-	    (transaction->lsn < options->resume_lsn ||
-	     (transaction->lsn == options->resume_lsn && options->resume_sequence == PG_UINT64_MAX)))
+	    transaction->lsn < options->resume_lsn)
 		return true;
 	if (options->any_origin)
 		return false;

@@ -200,6 +200,29 @@ put_omitted_bytes(Buffer *buffer, const char *bytes, size_t length)
 	put_text(buffer, "\"}");
 }
 
+void
+note_failure(Failures *failures, const StreamColumn *column, int sqlstate)
+{
+	if (!failures->any)
+		buffer_init(&failures->text, CurrentMemoryContext, MaxAllocSize);
+	put_char(&failures->text, failures->any ? ',' : '{');
+	put_bytes(&failures->text, column->label, column->label_length);
+	put_text(&failures->text, "{\"error\":\"");
+	put_string(&failures->text, unpack_sql_state(sqlstate));
+	put_text(&failures->text, "\"}");
+	failures->any = true;
+}
+
+void
+put_failures(Buffer *buffer, const Failures *failures)
+{
+	if (likely(!failures->any))
+		return;
+	put_text(buffer, ",\"failed\":");
+	put_bytes(buffer, failures->text.data, failures->text.length);
+	put_char(buffer, '}');
+}
+
 const char *
 brief_text(const char *text)
 {

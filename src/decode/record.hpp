@@ -22,6 +22,18 @@ void put_digest(Buffer *buffer, const StreamColumn *column, const Row *row);
 // Puts a member that stands for bytes that do not fit: ,"omitted":{"bytes":N,"sha256":"..."}.
 void put_omitted_bytes(Buffer *buffer, const char *bytes, size_t length);
 
+// Columns of a record whose values could not be shown, and why.
+struct Failures
+{
+	bool any;
+	Buffer text;
+};
+
+void note_failure(Failures *failures, const StreamColumn *column, int sqlstate);
+
+// Puts a member that tells of them, if there are any: ,"failed":{"column":{"error":"SQLSTATE"}}.
+void put_failures(Buffer *buffer, const Failures *failures);
+
 // The beginning of a name that may be of any length, for a record that stands for one which did not
 // fit.
 const char *brief_text(const char *text);

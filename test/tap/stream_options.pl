@@ -155,7 +155,9 @@ foreach my $i (0 .. $#all)
 	$wrong++ if canonical([ map { [ @$_{qw(lsn seq)} ] } @rest ]) ne canonical([ map { [ @$_{qw(lsn seq)} ] } @all[ $i + 1 .. $#all ] ]);
 }
 is($wrong, 0, 'resume-after gives exactly the rest');
-is(scalar(grep { $_->{kind} eq 'change' } records_of($slot, 'resume-after' => $all[0]{lsn})), @all - 5, 'a whole transaction');
+my ($first_commit) = grep { $_->{kind} eq 'commit' } records_of($slot);
+is(scalar(grep { $_->{kind} eq 'change' } records_of($slot, 'resume-after' => $first_commit->{end_lsn})), @all - 5, 'whole transactions, by the end of the last');
+is(scalar(grep { $_->{kind} eq 'change' } records_of($slot, 'resume-after' => $all[0]{lsn})), scalar(@all), 'a transaction is not passed over by where it ends');
 is(canonical([ map { $_->{seq} } grep { $_->{kind} eq 'change' && $_->{lsn} eq $all[6]{lsn} } records_of($slot, tables => 'public.a') ]),
 	canonical([ map { $_->{seq} } grep { $_->{lsn} eq $all[6]{lsn} && $_->{table} eq 'a' } @all ]), 'filters do not change sequence numbers');
 
