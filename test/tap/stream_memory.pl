@@ -18,6 +18,8 @@ my $rounds = $ENV{CARBONITE_ROUNDS} || 1;
 my $megabyte = 1024;    # in kB
 my $node = stream_node('main', "logical_decoding_work_mem = '4MB'\nsynchronous_commit = off\nmax_locks_per_transaction = 500\nmax_wal_size = '4GB'\nlog_statement = none\n");
 my $streams = $node->safe_psql('postgres', 'SHOW server_version_num') >= 140000;
+my $tables = 1100 * $rounds;
+$node->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text, b numeric, c jsonb)', i); IF i % 100 = 0 THEN COMMIT; END IF; END LOOP; END \$\$");
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION carbonite;
 	SELECT carbonite.install_schema('auto');
@@ -139,10 +141,8 @@ for my $what (sort keys %metadata)
 #------------------------------------------------------------------------------------------------------------
 # Tables: what is known of them is forgotten when there are many.
 
-my $tables = 1100 * $rounds;
-$node->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text, b numeric, c jsonb)', i); IF i % 100 = 0 THEN COMMIT; END IF; END LOOP; END \$\$");
 # their rows of the table triggers are read for each of them
-$node->safe_psql('postgres', q{SELECT count(*) FROM (SELECT carbonite.install_trigger(('t' || n)::regclass, filtered_columns => '{a}') FROM generate_series(1, 400) n) x});
+$node->safe_psql('postgres', q{SELECT count(*) FROM (SELECT carbonite.install_trigger(('t' || n)::regclass, filtered_columns => '{a}') FROM generate_series(1, 250) n) x});
 $result = stream("$tables tables", "DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP EXECUTE format('INSERT INTO t%s VALUES (1, ''a'', 1.5, ''{}'')', i); IF i % 100 = 0 THEN COMMIT; END IF; END LOOP; END \$\$");
 # PostgreSQL's own caches of the tables' indexes have no bound
 cmp_ok(beyond($result, $_, 'now'), '<', 16 * $megabyte + 4 * $tables, "$_ keeps a bounded number of tables") for @ours;
