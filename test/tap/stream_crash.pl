@@ -141,6 +141,7 @@ for (1 .. 3)
 	is(shift(@rest), $all[0], 'a stream that goes on begins the transaction again');
 	ok(join("\n", @rest) =~ s/"records":\d+//r eq join("\n", @all[ $last + 1 .. $#all ]) =~ s/"records":\d+//r, "and has the rest behind record $last");
 }
+my ($lsn) = $all[0] =~ /"lsn":"([^"]+)"/;
 my ($end) = $all =~ /"kind":"commit".*?"end_lsn":"([^"]+)"/;
 is(ask("SELECT count(*) FROM pg_logical_slot_peek_changes('cut', NULL, NULL" . stream_options('resume-after', $end) . ')'), 3, 'behind the transaction is the next one');
 
